@@ -1,0 +1,234 @@
+"""Recipes: every setting of a run, typed, with its default and what it does.
+
+A recipe holds choices only. A stage runs where its section is present. Fields marked PLACEMENT say where and how
+fast to run, and are outside a stage's identity: changing them never invalidates what is stored.
+
+Rejected: one flat namespace of options (nobody can say which stage an option belongs to), and settings with
+interpolation (a recipe must read as what it does).
+"""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from thinkscale.errors import ConfigError
+from thinkscale.keys import JSON
+
+PLACEMENT: dict[str, Any] = {"placement": True}
+
+
+class Settings(BaseModel):
+    """Base of every section: unknown keys and loose types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ScriptedEngineSettings(Settings):
+    """A script instead of a model."""
+
+    type: Literal["scripted"]
+    script: Literal["lab-teacher"] = Field(default="lab-teacher", description="which script answers")
+
+
+class LocalEngineSettings(Settings):
+    """A Hugging Face model in this process."""
+
+    type: Literal["local"]
+    model: str = Field(description="`lab`, a model folder, or a Hub id")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field(
+        default="float32", description="arithmetic; float64 makes results independent of the batch's shape"
+    )
+    device: str = Field(default="auto", description="cpu, cuda, cuda:1, or auto", json_schema_extra=PLACEMENT)
+    batch_size: int = Field(default=64, ge=1, description="sequences decoded together", json_schema_extra=PLACEMENT)
+
+
+EngineSettings: TypeAlias = Annotated[ScriptedEngineSettings | LocalEngineSettings, Field(discriminator="type")]
+
+
+class LabSourceSettings(Settings):
+    """Problems of the lab's world, with planted faults."""
+
+    type: Literal["lab"]
+    size: int = Field(default=3000, ge=1, description="rows, faulty ones included")
+
+
+class FileSourceSettings(Settings):
+    """Problems of one JSONL or Parquet file."""
+
+    type: Literal["file"]
+    path: str = Field(description="the file; relative to the recipe's folder")
+    name: str | None = Field(default=None, description="the source's name in records; the file's stem if not given")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="which column carries which field, where names differ: question: problem"
+    )
+
+
+SourceSettings: TypeAlias = Annotated[LabSourceSettings | FileSourceSettings, Field(discriminator="type")]
+
+
+class StudentSettings(Settings):
+    """The model that is fine-tuned and evaluated."""
+
+    model: str = Field(description="`lab`, a model folder, or a Hub id")
+    thinking_format: Literal["s1", "think_tags", "sky_t1"] = Field(
+        default="s1", description="how thinking is marked in its training rows and prompts"
+    )
+
+
+class CollectSettings(Settings):
+    """Where problems come from."""
+
+    sources: tuple[SourceSettings, ...] = Field(min_length=1, description="read in this order")
+    malformed: Literal["refuse", "drop"] = Field(
+        default="refuse", description="a row that is no problem: stop and name it, or drop it with its reason"
+    )
+
+
+class GenerateSettings(Settings):
+    """The teacher's traces."""
+
+    engine: EngineSettings = Field(description="the teacher")
+    samples: int = Field(default=1, ge=1, description="traces for each problem")
+    temperature: float = Field(default=1.0, ge=0, description="0 is greedy")
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=32768, ge=1, description="thinking and answer together")
+    thinking_format: Literal["s1", "think_tags", "sky_t1"] = Field(
+        default="think_tags", description="how a local teacher marks its thinking"
+    )
+
+
+class GradeSettings(Settings):
+    """How traces are judged."""
+
+    grader: Literal["rules"] = Field(default="rules", description="exact and numeric rules, letters for choices")
+
+
+class LabelSettings(Settings):
+    """Domain, trace length, and difficulty by weak models."""
+
+    weak_models: tuple[LocalEngineSettings, ...] = Field(
+        default=(), description="a problem that any of these solves is too easy to teach with"
+    )
+    weak_samples: int = Field(default=1, ge=1, description="attempts of each weak model at each problem")
+    weak_temperature: float = Field(default=0.05, ge=0, description="s1 used 0.05")
+    weak_max_tokens: int = Field(default=1024, ge=1)
+
+
+class SelectSettings(Settings):
+    """The training set: s1's quality, difficulty and diversity."""
+
+    count: int = Field(default=1000, ge=1, description="examples, exactly")
+    ngram_words: int = Field(default=8, ge=2, description="words of a shared n-gram that marks contamination")
+    duplicate_containment: float = Field(
+        default=0.5, gt=0, le=1, description="share of a question's n-grams in another that makes it a duplicate"
+    )
+    drop_solved: bool = Field(default=True, description="drop what a weak model solves")
+
+
+class TrainSettings(Settings):
+    """Supervised fine-tuning; the defaults are the s1 paper's."""
+
+    epochs: int = Field(default=5, ge=1)
+    effective_batch_size: int = Field(default=16, ge=1, description="rows of one optimizer step, over all devices")
+    micro_batch_size: int | None = Field(default=None, ge=1, description="rows at once", json_schema_extra=PLACEMENT)
+    learning_rate: float = Field(default=1e-5, gt=0)
+    warmup_ratio: float = Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    adam_betas: tuple[float, float] = Field(default=(0.9, 0.95))
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    max_length: int = Field(default=32768, ge=16, description="tokens of a row, prompt included")
+    over_length: Literal["refuse", "drop"] = Field(default="refuse", description="what to do with longer rows")
+    dtype: Literal["float32", "bfloat16"] = Field(default="bfloat16")
+
+
+class EvaluateSettings(Settings):
+    """The sweep: methods x budgets x waits on every benchmark."""
+
+    benchmarks: tuple[str, ...] = Field(min_length=1, description="NAME, NAME:100, or a file")
+    methods: tuple[Literal["truncation", "budget_forcing", "class_conditional"], ...] = Field(
+        default=("truncation", "budget_forcing", "class_conditional")
+    )
+    budgets: tuple[int, ...] = Field(default=(500, 1000, 2000, 4000, 8000), description="thinking tokens")
+    untruncated: bool = Field(default=True, description="also without a budget, up to max_thinking_tokens")
+    waits: tuple[int, ...] = Field(default=(0, 1, 2, 4), description="times the end of thinking is suppressed")
+    wait_string: str = Field(default="Wait")
+    max_thinking_tokens: int = Field(default=30000, ge=1, description="where the thinking is cut off without a budget")
+    max_answer_tokens: int = Field(default=1024, ge=1)
+    samples: int = Field(default=1, ge=1, description="trajectories for each problem")
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    baseline: bool = Field(default=True, description="the student before training, too: at once, and thinking")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field(default="float32")
+    device: str = Field(default="auto", json_schema_extra=PLACEMENT)
+    batch_size: int = Field(default=64, ge=1, json_schema_extra=PLACEMENT)
+
+
+class ReportSettings(Settings):
+    """What the report shows."""
+
+    title: str = Field(default="thinkscale report")
+    samples: int = Field(default=12, ge=0, description="traces shown in full")
+    resamples: int = Field(default=2000, ge=100, description="bootstrap resamples of every interval")
+
+
+class Recipe(Settings):
+    """A whole run. A stage without a section does not run."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    seed: int = Field(default=42, ge=0)
+    student: StudentSettings
+    collect: CollectSettings | None = None
+    generate: GenerateSettings | None = None
+    grade: GradeSettings | None = None
+    label: LabelSettings | None = None
+    select: SelectSettings | None = None
+    train: TrainSettings | None = None
+    evaluate: EvaluateSettings | None = None
+    report: ReportSettings = Field(default_factory=ReportSettings)
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Name to text of every recipe in the package."""
+    folder = files("thinkscale.recipes")
+    return {
+        item.name.removesuffix(".yaml"): item.read_text(encoding="utf-8")
+        for item in sorted(folder.iterdir(), key=lambda item: item.name)
+        if item.name.endswith(".yaml")
+    }
+
+
+def recipe_source(name: str) -> tuple[str, str]:
+    """The text of a shipped recipe or of a YAML file, and what to call it in messages."""
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name], f"{name}.yaml"
+    path = Path(name)
+    if path.is_file():
+        return path.read_text(encoding="utf-8"), name
+    raise ConfigError(
+        f"there is no recipe {name!r}: it is neither shipped ({', '.join(shipped)}) nor a file; see `thinkscale list recipes`"
+    )
+
+
+def identity_of(settings: BaseModel) -> dict[str, JSON]:
+    """Settings as JSON, without those that only say where and how fast to run."""
+    row: dict[str, JSON] = {}
+    for name, info in type(settings).model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and extra.get("placement"):
+            continue
+        row[name] = _identity_value(getattr(settings, name))
+    return row
+
+
+def _identity_value(value: object) -> JSON:
+    if isinstance(value, BaseModel):
+        return identity_of(value)
+    if isinstance(value, (tuple, list)):
+        return [_identity_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _identity_value(item) for key, item in value.items()}
+    assert value is None or isinstance(value, (str, int, float, bool))
+    return value

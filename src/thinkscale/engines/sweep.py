@@ -1,0 +1,162 @@
+"""Runs the trajectories of a sweep on a token engine: every trajectory is a state machine in one queue.
+
+A trajectory that must go on enters at the head of the queue, before trajectories not yet begun: work in hand
+is finished first, so that it is durable early and memory stays bounded.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from thinkscale.engines.tokens import TokenCompletion, TokenEngine, TokenRequest
+from thinkscale.keys import seed_from
+from thinkscale.records import Finish, Sampling
+from thinkscale.thinking.formats import BoundFormat, Closing
+from thinkscale.thinking.sweep import Prefix, PrefixEnd, Trajectory, TrajectoryPlan
+
+WINDOW = 512
+"""Trajectories in hand at once; more would hold memory, fewer could starve a large batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTask:
+    """One trajectory to run: `prompt` ends with the thinking opened. `sampling.max_tokens` bounds an answer."""
+
+    key: str
+    prompt: tuple[int, ...]
+    plan: TrajectoryPlan
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What followed a prefix: forced ids and generated ids together, and why they stopped."""
+
+    ids: tuple[int, ...]
+    finish: Finish
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """A finished trajectory with the answer of each distinct prefix; `error` where the engine failed on it."""
+
+    task: SweepTask
+    trajectory: Trajectory
+    answers: dict[Prefix, Answer]
+    completion_tokens: int
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Running:
+    task: SweepTask
+    trajectory: Trajectory
+    answers: dict[Prefix, Answer] = field(default_factory=dict)
+    open_answers: int = 0
+    completion_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _AnswerTo:
+    """Which prefix an answer request belongs to, and what it was opened with."""
+
+    prefix: Prefix
+    closing: Closing
+
+
+def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask]) -> Iterator[SweepResult]:
+    """Results in the order in which trajectories finish. Tasks are drawn from the iterable as there is room."""
+    waiting = iter(tasks)
+    queue: deque[TokenRequest] = deque()
+    running: dict[str, _Running] = {}
+    answering: dict[str, _AnswerTo] = {}
+
+    def refill() -> None:
+        while len(running) < WINDOW and (task := next(waiting, None)):
+            wait_ids = bound.encode(task.plan.wait_string) if task.plan.wait_string else ()
+            running[task.key] = _Running(task, Trajectory(task.plan, wait_ids))
+            queue.append(_continuation(running[task.key], bound))
+
+    refill()
+    while queue:
+        for completion in engine.complete(queue):
+            name, _, part = completion.request.key.rpartition("/")
+            state = running[name]
+            state.completion_tokens += len(completion.ids) + (completion.stop_id is not None)
+            if part == "thinking":
+                _take_thinking(state, completion, bound, queue, answering)
+            else:
+                _take_answer(state, completion, answering.pop(completion.request.key))
+            if state.error or not (state.open_answers or state.trajectory.room):
+                if not state.open_answers:
+                    del running[name]
+                    yield SweepResult(
+                        state.task, state.trajectory, state.answers, state.completion_tokens, state.error
+                    )
+                    refill()
+
+
+def _continuation(state: _Running, bound: BoundFormat) -> TokenRequest:
+    sampling = state.task.sampling
+    return TokenRequest(
+        key=f"{state.task.key}/thinking",
+        prompt=state.task.prompt + tuple(state.trajectory.ids),
+        sampling=Sampling(
+            max_tokens=state.trajectory.room,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+        ),
+        stop_ids=bound.think_stop_ids,
+    )
+
+
+def _take_thinking(
+    state: _Running,
+    completion: TokenCompletion,
+    bound: BoundFormat,
+    queue: deque[TokenRequest],
+    answering: dict[str, _AnswerTo],
+) -> None:
+    """Extends the trajectory; then asks for more of it, or for all of its answers."""
+    if completion.finish is Finish.ERROR:
+        state.error = completion.error or "the engine gave no reason"
+        return
+    state.trajectory.extend(completion.ids, ended=completion.finish is Finish.END)
+    if state.trajectory.room:
+        queue.appendleft(_continuation(state, bound))
+        return
+    for index, prefix in enumerate(state.trajectory.prefixes()):
+        if prefix.end is PrefixEnd.UNFINISHED:
+            state.answers[prefix] = Answer((), Finish.LENGTH)
+            continue
+        thinking = state.trajectory.ids[: prefix.length]
+        closing = bound.closing(thinking, cut=prefix.end is PrefixEnd.CUT)
+        request = TokenRequest(
+            key=f"{state.task.key}/{index}",
+            prompt=(*state.task.prompt, *thinking, *closing.marker, *closing.forced),
+            sampling=_answer_sampling(state.task.sampling),
+            stop_ids=bound.answer_stop_ids,
+        )
+        answering[request.key] = _AnswerTo(prefix, closing)
+        queue.appendleft(request)
+        state.open_answers += 1
+
+
+def _answer_sampling(sampling: Sampling) -> Sampling:
+    """The answers' random numbers are apart from those of the thinking at the same positions."""
+    return Sampling(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=seed_from(sampling.seed, "answer"),
+    )
+
+
+def _take_answer(state: _Running, completion: TokenCompletion, answer_to: _AnswerTo) -> None:
+    state.open_answers -= 1
+    if completion.finish is Finish.ERROR:
+        state.error = completion.error or "the engine gave no reason"
+        return
+    state.answers[answer_to.prefix] = Answer(answer_to.closing.forced + completion.ids, completion.finish)

@@ -1,0 +1,131 @@
+"""Progress of long work: a live bar on a terminal, plain lines otherwise, and always a line for `status` to read."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+PUBLISH_SECONDS = 0.5
+PLAIN_SECONDS = 10.0
+
+
+class Publisher(Protocol):
+    """Where progress is stored for a second terminal; the run directory is one."""
+
+    def set_progress(self, stage: str, done: int, total: int, unit: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Task:
+    """The work of one stage: `done` of `total` units."""
+
+    stage: str
+    unit: str
+    total: int
+    done: int
+    show: Callable[["Task", bool], None]
+    started: float = field(default_factory=time.monotonic)
+    at_start: int = 0
+    shown: float = 0.0
+
+    def advance(self, count: int = 1) -> None:
+        """Counts `count` more units as done."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.shown >= PUBLISH_SECONDS:
+            self.shown = now
+            self.show(self, False)
+
+    @property
+    def rate(self) -> float:
+        """Units a second since this process began the task."""
+        elapsed = time.monotonic() - self.started
+        return (self.done - self.at_start) / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Expected seconds to the end, None before anything is done."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+
+class Progress:
+    """Shows tasks one after the other on standard error, and publishes them."""
+
+    def __init__(self, publisher: Publisher | None = None, *, quiet: bool = False) -> None:
+        self._publisher = publisher
+        self._quiet = quiet
+        self._live = sys.stderr.isatty() and not quiet
+        self._last_line = 0.0
+
+    def say(self, text: str) -> None:
+        """One plain line, for a person."""
+        if not self._quiet:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    @contextmanager
+    def task(self, stage: str, total: int, unit: str, done: int = 0) -> Iterator[Task]:
+        """A task that is shown while the block runs. `done` units were finished by an earlier process."""
+        task = Task(stage, unit, total, done, self._plain, at_start=done)
+        if self._live:
+            with self._bar(task):
+                yield task
+        else:
+            self._last_line = time.monotonic()
+            yield task
+        self._publish(task)
+        self.say(f"{stage}: {task.done:,} {unit} in {duration(time.monotonic() - task.started)}")
+
+    @contextmanager
+    def _bar(self, task: Task) -> Iterator[None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description:>10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+            handle = bar.add_task(task.stage, total=task.total, completed=task.done, rate="")
+
+            def show(task: Task, _final: bool) -> None:
+                bar.update(handle, completed=task.done, total=task.total, rate=f"{task.rate:,.0f} {task.unit}/s")
+                self._publish(task)
+
+            task.show = show
+            yield
+
+    def _plain(self, task: Task, _final: bool) -> None:
+        self._publish(task)
+        now = time.monotonic()
+        if now - self._last_line < PLAIN_SECONDS:
+            return
+        self._last_line = now
+        left = "" if task.seconds_left is None else f", about {duration(task.seconds_left)} left"
+        self.say(f"{task.stage}: {task.done:,} of {task.total:,} {task.unit}, {task.rate:,.1f}/s{left}")
+
+    def _publish(self, task: Task) -> None:
+        if self._publisher:
+            self._publisher.set_progress(task.stage, task.done, task.total, task.unit)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

@@ -1,0 +1,96 @@
+"""The benchmark catalogue: a name, or a file of one's own, becomes a list of problems.
+
+`NAME`, `NAME:100` (the first hundred) or a path to a JSONL or Parquet file, with `:100` if wanted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from thinkscale.errors import ConfigError, DataError
+from thinkscale.keys import JSON, seed_from
+from thinkscale.records import Problem
+from thinkscale.sources.files import is_table, read_rows
+from thinkscale.sources.problems import Malformed, parse_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A loaded benchmark; `reference` is what names it in recipes and commands, such as `math500:100`."""
+
+    name: str
+    reference: str
+    problems: tuple[Problem, ...]
+
+
+@cache
+def catalogue() -> Mapping[str, Mapping[str, str | int]]:
+    """Name to entry, as benchmarks.yaml states it."""
+    text = files("thinkscale.sources").joinpath("benchmarks.yaml").read_text(encoding="utf-8")
+    entries: Mapping[str, Mapping[str, str | int]] = yaml.safe_load(text)
+    return entries
+
+
+def load_benchmark(reference: str, seed: int) -> Benchmark:
+    """The benchmark that `reference` names. Raises ConfigError on an unknown name, DataError on a bad file."""
+    name, size = _parse_reference(reference)
+    if is_table(name):
+        problems = _from_file(Path(name))
+        label = Path(name).name.split(".")[0]
+    else:
+        entries = catalogue()
+        if name not in entries:
+            raise ConfigError(
+                f"there is no benchmark {name!r}; there are {', '.join(entries)}, or give a JSONL or Parquet file"
+            )
+        problems, label = _from_lab(entries[name], size, seed), name
+    if size is not None and size > len(problems):
+        raise ConfigError(f"{reference}: asked for {size} problems, {name} has {len(problems)}")
+    return Benchmark(label, reference, tuple(problems[:size]))
+
+
+def _parse_reference(reference: str) -> tuple[str, int | None]:
+    name, colon, size = reference.rpartition(":")
+    if not colon or not size.isdigit():
+        return reference, None
+    if int(size) < 1:
+        raise ConfigError(f"{reference}: the number of problems must be at least 1")
+    return name, int(size)
+
+
+def _from_lab(entry: Mapping[str, str | int], size: int | None, seed: int) -> list[Problem]:
+    from thinkscale.lab.world import benchmark_rows
+
+    name = str(entry["lab"])
+    rows = benchmark_rows(name, size or int(entry["size"]), seed_from(seed, name))
+    return [_required(parse_problem(row, name, {}), f"{name}, row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _from_file(path: Path) -> list[Problem]:
+    source = path.name.split(".")[0]
+    problems = [_required(parse_problem(row.values, source, {}), row.place) for row in read_rows(path)]
+    if not problems:
+        raise DataError(f"{path} has no rows")
+    seen: dict[str, int] = {}
+    for number, problem in enumerate(problems, 1):
+        if problem.id in seen:
+            raise DataError(f"{path}: rows {seen[problem.id]} and {number} have the same id {problem.id!r}")
+        seen[problem.id] = number
+    return problems
+
+
+def _required(problem: Problem | Malformed, place: str) -> Problem:
+    if isinstance(problem, Malformed):
+        raise DataError(f"{place}: {problem.reason}: {problem.detail}")
+    return problem
+
+
+def benchmark_json(benchmark: Benchmark) -> JSON:
+    """What identifies a benchmark in a stage's identity: its name and the ids of its problems in order."""
+    from thinkscale.keys import combined_key, content_key
+
+    return {"name": benchmark.name, "problems": combined_key(content_key(problem) for problem in benchmark.problems)}
