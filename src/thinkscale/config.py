@@ -124,6 +124,8 @@ class SelectSettings(Settings):
     duplicate_containment: float = Field(
         default=0.5, gt=0, le=1, description="share of a question's n-grams in another that makes it a duplicate"
     )
+    min_trace_tokens: int = Field(default=50, ge=0, description="shorter thinking is dropped")
+    max_trace_tokens: int = Field(default=32768, ge=1, description="longer thinking is dropped")
     drop_solved: bool = Field(default=True, description="drop what a weak model solves")
 
 
@@ -139,8 +141,13 @@ class TrainSettings(Settings):
     adam_betas: tuple[float, float] = Field(default=(0.9, 0.95))
     max_gradient_norm: float = Field(default=1.0, gt=0)
     max_length: int = Field(default=32768, ge=16, description="tokens of a row, prompt included")
-    over_length: Literal["refuse", "drop"] = Field(default="refuse", description="what to do with longer rows")
+    over_length: Literal["refuse", "drop", "truncate_middle"] = Field(
+        default="refuse", description="what to do with longer rows; never silently"
+    )
     dtype: Literal["float32", "bfloat16"] = Field(default="bfloat16")
+    save_every_steps: int = Field(
+        default=50, ge=1, description="steps that a kill may cost", json_schema_extra=PLACEMENT
+    )
 
 
 class EvaluateSettings(Settings):
@@ -208,7 +215,8 @@ def recipe_source(name: str) -> tuple[str, str]:
     if path.is_file():
         return path.read_text(encoding="utf-8"), name
     raise ConfigError(
-        f"there is no recipe {name!r}: it is neither shipped ({', '.join(shipped)}) nor a file; see `thinkscale list recipes`"
+        f"there is no recipe {name!r}: it is neither shipped ({', '.join(shipped)}) nor a file; "
+        "`thinkscale list recipes` says what each does"
     )
 
 

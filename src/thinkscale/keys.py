@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from thinkscale.errors import EncodingError
 
-JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
 
 def plain(value: object) -> JSON:

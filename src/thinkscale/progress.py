@@ -14,7 +14,9 @@ PLAIN_SECONDS = 10.0
 class Publisher(Protocol):
     """Where progress is stored for a second terminal; the run directory is one."""
 
-    def set_progress(self, stage: str, done: int, total: int, unit: str) -> None: ...
+    def set_progress(
+        self, stage: str, done: int, total: int, unit_name: str, seconds_left: float | None = None
+    ) -> None: ...
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ class Progress:
 
     def _publish(self, task: Task) -> None:
         if self._publisher:
-            self._publisher.set_progress(task.stage, task.done, task.total, task.unit)
+            self._publisher.set_progress(task.stage, task.done, task.total, task.unit, task.seconds_left)
 
 
 def duration(seconds: float) -> str:

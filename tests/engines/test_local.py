@@ -11,7 +11,7 @@ from thinkscale.records import Finish, Sampling
 
 pytest.importorskip("torch")
 
-from thinkscale.engines.local import LocalEngine, counter_uniform  # noqa: E402
+from thinkscale.engines.local import LocalEngine, counter_uniform
 
 pytestmark = pytest.mark.lab
 
@@ -96,9 +96,7 @@ def test_requests_added_between_completions_enter_the_running_batch(random_model
     for completion in engine.complete(queue):
         keys.append(completion.request.key)
         if len(keys) < 4:
-            queue.append(
-                TokenRequest(key=str(len(keys)), prompt=(1, 2), sampling=Sampling(max_tokens=2), stop_ids=())
-            )
+            queue.append(TokenRequest(key=str(len(keys)), prompt=(1, 2), sampling=Sampling(max_tokens=2), stop_ids=()))
     assert keys == ["0", "1", "2", "3"]
 
 

@@ -9,8 +9,8 @@ from thinkscale.thinking.sweep import plan_trajectories
 
 pytest.importorskip("torch")
 
-from thinkscale.engines.local import LocalEngine  # noqa: E402
-from thinkscale.engines.sweep import SweepTask, run_sweep  # noqa: E402
+from thinkscale.engines.local import LocalEngine
+from thinkscale.engines.sweep import SweepTask, run_sweep
 
 pytestmark = pytest.mark.lab
 

@@ -81,9 +81,7 @@ def _lab_teacher(prompt: str, seed: int) -> ScriptedReply:
     from thinkscale.lab.teacher import reply
 
     said = reply(prompt, seed)
-    return ScriptedReply(
-        thinking=said.thinking, answer_text=said.answer_text, finish=said.finish, error=said.error
-    )
+    return ScriptedReply(thinking=said.thinking, answer_text=said.answer_text, finish=said.finish, error=said.error)
 
 
 SCRIPTS: dict[str, Script] = {"lab-teacher": _lab_teacher}

@@ -33,7 +33,10 @@ class ChatCompletion:
 class ChatEngine(Protocol):
     """Answers conversations."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The model's name as it stands in records and keys."""
+        ...
 
     def answer(self, requests: Iterable[ChatRequest]) -> Iterator[ChatCompletion]:
         """One completion for each request, in the order in which they finish; requests are drawn as needed."""

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from thinkscale.engines.slots import SlotCache
 from thinkscale.engines.tokens import TokenCompletion, TokenRequest
@@ -62,8 +63,7 @@ class LocalEngine:
         cache = SlotCache(int(self.model.config.num_hidden_layers), self.batch_size)
         rows: list[_Row] = []
         while queue or rows:
-            for refused in self._admit(queue, rows, cache):
-                yield refused
+            yield from self._admit(queue, rows, cache)
             if rows:
                 yield from self._step(rows, cache)
 
@@ -248,6 +248,7 @@ def load_model(model: str, dtype: str) -> Any:  # noqa: ANN401 - transformers' m
     """The causal model of a folder or Hub id in `dtype`."""
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # ours shows what a user waits for
     try:
         return AutoModelForCausalLM.from_pretrained(model, dtype=DTYPES[dtype])
     except (OSError, ValueError) as error:

@@ -42,8 +42,6 @@ class ScriptedEngine:
                 finish=reply.finish,
                 thinking_tokens=thinking_tokens,
                 answer_tokens=answer_tokens,
-                usage=Usage(
-                    prompt_tokens=self.count_tokens(prompt), completion_tokens=thinking_tokens + answer_tokens
-                ),
+                usage=Usage(prompt_tokens=self.count_tokens(prompt), completion_tokens=thinking_tokens + answer_tokens),
                 error=reply.error,
             )

@@ -5,15 +5,20 @@ is replaced by moving the last row into its place. Neither left padding nor grow
 writes one column per row, where `DynamicCache` would copy the whole cache.
 """
 
+from typing import cast
+
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
+class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """Keys and values of one attention layer: tensors (slots, heads, capacity, head_dim)."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, slots: "SlotCache") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._slots = slots
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -34,9 +39,9 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
             self.keys[rows, :, : key_states.shape[2]] = key_states
             self.values[rows, :, : key_states.shape[2]] = value_states
             return key_states, value_states
-        rows_index = torch.arange(key_states.shape[0], device=key_states.device)
-        self.keys[rows_index, :, slots.columns] = key_states[:, :, 0]
-        self.values[rows_index, :, slots.columns] = value_states[:, :, 0]
+        index = torch.arange(key_states.shape[0], device=key_states.device)
+        self.keys[index, :, slots.columns] = key_states[:, :, 0]
+        self.values[index, :, slots.columns] = value_states[:, :, 0]
         visible = (slice(0, key_states.shape[0]), slice(None), slice(0, slots.visible_columns))
         return self.keys[visible], self.values[visible]
 
@@ -62,7 +67,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         return -1
 
 
-class SlotCache(Cache):  # type: ignore[misc]
+class SlotCache(Cache):
     """The cache of a running batch of at most `num_slots` sequences."""
 
     def __init__(self, num_layers: int, num_slots: int, capacity: int = 256) -> None:
@@ -89,10 +94,13 @@ class SlotCache(Cache):  # type: ignore[misc]
             return
         while self.capacity < columns:
             self.capacity *= 2
-        for layer in self.layers:
+        for layer in self._slot_layers():
             layer.grow(self.capacity)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Moves a sequence of `length` tokens to another row, in every layer."""
-        for layer in self.layers:
+        for layer in self._slot_layers():
             layer.move(source, target, length)
+
+    def _slot_layers(self) -> list[SlotLayer]:
+        return cast("list[SlotLayer]", self.layers)

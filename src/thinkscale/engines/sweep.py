@@ -56,6 +56,11 @@ class _Running:
     completion_tokens: int = 0
     error: str | None = None
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more is to come. After an error the answers in flight are still waited for."""
+        return not self.open_answers and (self.error is not None or not self.trajectory.room)
+
 
 @dataclass(frozen=True, slots=True)
 class _AnswerTo:
@@ -75,8 +80,8 @@ def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask
     def refill() -> None:
         while len(running) < WINDOW and (task := next(waiting, None)):
             wait_ids = bound.encode(task.plan.wait_string) if task.plan.wait_string else ()
-            running[task.key] = _Running(task, Trajectory(task.plan, wait_ids))
-            queue.append(_continuation(running[task.key], bound))
+            running[task.key] = state = _Running(task, Trajectory(task.plan, wait_ids))
+            queue.extend(_next_requests(state, bound, answering))
 
     refill()
     while queue:
@@ -85,16 +90,15 @@ def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask
             state = running[name]
             state.completion_tokens += len(completion.ids) + (completion.stop_id is not None)
             if part == "thinking":
-                _take_thinking(state, completion, bound, queue, answering)
+                _take_thinking(state, completion)
+                if not state.error:
+                    queue.extendleft(_next_requests(state, bound, answering))
             else:
                 _take_answer(state, completion, answering.pop(completion.request.key))
-            if state.error or not (state.open_answers or state.trajectory.room):
-                if not state.open_answers:
-                    del running[name]
-                    yield SweepResult(
-                        state.task, state.trajectory, state.answers, state.completion_tokens, state.error
-                    )
-                    refill()
+            if state.is_finished:
+                del running[name]
+                yield SweepResult(state.task, state.trajectory, state.answers, state.completion_tokens, state.error)
+                refill()
 
 
 def _continuation(state: _Running, bound: BoundFormat) -> TokenRequest:
@@ -112,27 +116,17 @@ def _continuation(state: _Running, bound: BoundFormat) -> TokenRequest:
     )
 
 
-def _take_thinking(
-    state: _Running,
-    completion: TokenCompletion,
-    bound: BoundFormat,
-    queue: deque[TokenRequest],
-    answering: dict[str, _AnswerTo],
-) -> None:
-    """Extends the trajectory; then asks for more of it, or for all of its answers."""
-    if completion.finish is Finish.ERROR:
-        state.error = completion.error or "the engine gave no reason"
-        return
-    state.trajectory.extend(completion.ids, ended=completion.finish is Finish.END)
+def _next_requests(state: _Running, bound: BoundFormat, answering: dict[str, _AnswerTo]) -> Iterator[TokenRequest]:
+    """What the trajectory needs next: more thinking, or when it is finished an answer for each prefix."""
     if state.trajectory.room:
-        queue.appendleft(_continuation(state, bound))
+        yield _continuation(state, bound)
         return
     for index, prefix in enumerate(state.trajectory.prefixes()):
         if prefix.end is PrefixEnd.UNFINISHED:
             state.answers[prefix] = Answer((), Finish.LENGTH)
             continue
         thinking = state.trajectory.ids[: prefix.length]
-        closing = bound.closing(thinking, cut=prefix.end is PrefixEnd.CUT)
+        closing = _closing(state.task.plan, bound, thinking, prefix)
         request = TokenRequest(
             key=f"{state.task.key}/{index}",
             prompt=(*state.task.prompt, *thinking, *closing.marker, *closing.forced),
@@ -140,8 +134,21 @@ def _take_thinking(
             stop_ids=bound.answer_stop_ids,
         )
         answering[request.key] = _AnswerTo(prefix, closing)
-        queue.appendleft(request)
         state.open_answers += 1
+        yield request
+
+
+def _closing(plan: TrajectoryPlan, bound: BoundFormat, thinking: list[int], prefix: Prefix) -> Closing:
+    if not plan.thinks:
+        return Closing((), ())
+    return bound.closing(thinking, cut=prefix.end is PrefixEnd.CUT)
+
+
+def _take_thinking(state: _Running, completion: TokenCompletion) -> None:
+    if completion.finish is Finish.ERROR:
+        state.error = completion.error or "the engine gave no reason"
+    else:
+        state.trajectory.extend(completion.ids, ended=completion.finish is Finish.END)
 
 
 def _answer_sampling(sampling: Sampling) -> Sampling:

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from thinkscale.errors import ConfigError, DataError
-from thinkscale.keys import JSON, seed_from
+from thinkscale.keys import JSON, combined_key, content_key
 from thinkscale.records import Problem
 from thinkscale.sources.files import is_table, read_rows
 from thinkscale.sources.problems import Malformed, parse_problem
@@ -66,7 +66,7 @@ def _from_lab(entry: Mapping[str, str | int], size: int | None, seed: int) -> li
     from thinkscale.lab.world import benchmark_rows
 
     name = str(entry["lab"])
-    rows = benchmark_rows(name, size or int(entry["size"]), seed_from(seed, name))
+    rows = benchmark_rows(name, size or int(entry["size"]), seed)
     return [_required(parse_problem(row, name, {}), f"{name}, row {number}") for number, row in enumerate(rows, 1)]
 
 
@@ -91,6 +91,4 @@ def _required(problem: Problem | Malformed, place: str) -> Problem:
 
 def benchmark_json(benchmark: Benchmark) -> JSON:
     """What identifies a benchmark in a stage's identity: its name and the ids of its problems in order."""
-    from thinkscale.keys import combined_key, content_key
-
     return {"name": benchmark.name, "problems": combined_key(content_key(problem) for problem in benchmark.problems)}

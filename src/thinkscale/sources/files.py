@@ -50,7 +50,9 @@ def _read_jsonl(path: Path) -> Iterator[SourceRow]:
                 try:
                     values = json.loads(line)
                 except json.JSONDecodeError as error:
-                    raise DataError(f"{place}: broken JSON ({error.msg} at column {error.colno}); mend the line") from error
+                    raise DataError(
+                        f"{place}: broken JSON ({error.msg} at column {error.colno}); mend the line"
+                    ) from error
                 if not isinstance(values, dict):
                     raise DataError(f"{place}: a row must be a JSON object, this is {type(values).__name__}")
                 yield SourceRow(place, values)
@@ -77,13 +79,16 @@ def _read_parquet(path: Path) -> Iterator[SourceRow]:
 def open_text(path: Path, mode: str = "r") -> Iterator[IO[str]]:
     """Opens a text file for reading (`r`) or writing (`w`), compressed by its ending."""
     if path.suffix == ".gz":
-        with gzip.open(path, mode + "t", encoding="utf-8") as text:
+        with gzip.GzipFile(path, mode + "b") as packed, io.TextIOWrapper(packed, encoding="utf-8") as text:
             yield text
     elif path.suffix == ".zst":
         import zstandard
 
-        with zstandard.open(path, mode + "b") as binary, io.TextIOWrapper(binary, encoding="utf-8") as text:
-            yield text
+        try:
+            with zstandard.open(path, mode + "b") as binary, io.TextIOWrapper(binary, encoding="utf-8") as text:
+                yield text
+        except zstandard.ZstdError as error:
+            raise DataError(f"{path} is not readable as zstd: {error}") from error
     else:
         with path.open(mode, encoding="utf-8") as text:
             yield text

@@ -13,6 +13,8 @@ class Setting:
     waits: int = 0
     wait_string: str = ""
     prompt_class: str = ""
+    thinks: bool = True
+    """False where the thinking is never opened: the model answers at once."""
 
     @property
     def variant(self) -> str:
@@ -37,3 +39,8 @@ def budget_forcing(budgets: Sequence[int | None], waits: Sequence[int], wait_str
 def class_conditional() -> tuple[Setting, ...]:
     """Asked for short and for long thinking, not truncated (s1, section 4)."""
     return tuple(Setting(method="class_conditional", prompt_class=name) for name in ("short", "long"))
+
+
+def direct() -> Setting:
+    """An answer at once: the thinking is never opened. The baseline of an ordinary instruct model."""
+    return Setting(method="direct", thinks=False)

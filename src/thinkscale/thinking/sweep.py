@@ -39,8 +39,9 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryPlan:
-    """Settings that one trajectory serves: those with one prompt class and, where they wait, one wait string."""
+    """Settings that one trajectory serves: those with one prompt and, where they wait, one wait string."""
 
+    thinks: bool
     prompt_class: str
     wait_string: str
     settings: tuple[Setting, ...]
@@ -52,21 +53,24 @@ class TrajectoryPlan:
 
     def bound(self, setting: Setting) -> int:
         """The most tokens that `setting` may think."""
+        if not setting.thinks:
+            return 0
         budget = setting.budget_tokens
         return self.limit_tokens if budget is None else min(budget, self.limit_tokens)
 
 
 def plan_trajectories(settings: Iterable[Setting], limit_tokens: int) -> tuple[TrajectoryPlan, ...]:
     """The fewest trajectories for `settings`. Settings without waits join a group that waits, if there is one."""
-    groups: dict[tuple[str, str], list[Setting]] = {}
-    for setting in sorted(set(settings), key=lambda setting: setting.waits == 0):
-        name = (setting.prompt_class, setting.wait_string if setting.waits else "")
+    groups: dict[tuple[bool, str, str], list[Setting]] = {}
+    for setting in sorted(set(settings), key=lambda setting: (setting.waits == 0, _order(setting))):
+        prompt = (setting.thinks, setting.prompt_class)
+        name = (*prompt, setting.wait_string if setting.waits else "")
         if not setting.waits:
-            name = next((other for other in groups if other[0] == setting.prompt_class), name)
+            name = next((other for other in groups if other[:2] == prompt), name)
         groups.setdefault(name, []).append(setting)
     return tuple(
-        TrajectoryPlan(prompt_class, wait_string, tuple(sorted(members, key=_order)), limit_tokens)
-        for (prompt_class, wait_string), members in sorted(groups.items())
+        TrajectoryPlan(*name, tuple(sorted(members, key=_order)), limit_tokens)
+        for name, members in sorted(groups.items())
     )
 
 
@@ -104,6 +108,8 @@ class Trajectory:
 
     def prefix(self, setting: Setting) -> Prefix:
         """What `setting` reads of the finished trajectory."""
+        if not setting.thinks:
+            return Prefix(0, PrefixEnd.NATURAL)
         bound = self.plan.bound(setting)
         if setting.waits < len(self.ends) and self.ends[setting.waits] < bound:
             return Prefix(self.ends[setting.waits], PrefixEnd.NATURAL)

@@ -1,0 +1,49 @@
+# One entry for people and CI. `make demo` and `make test` set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := runs/lab
+
+# One thread each: on shared cores torch's spinning threads are 4 to 10 times slower.
+export OMP_NUM_THREADS := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: setup demo test check format unit lab slow bench clean
+
+setup: $(READY)
+
+# Torch first and exactly pinned, so that pip takes a CPU build where one lies ready.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train]" --group dev
+	touch $(READY)
+
+demo: setup  ## the whole chain on a laptop: runs/lab/report.html
+	$(BIN)/thinkscale run lab --out $(RUN)
+
+test: check unit  ## everything fast
+
+check: setup  ## format, lint, types
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy src tests
+
+format: setup
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+unit: setup
+	$(BIN)/pytest -m "not slow" -n 2
+
+slow: setup  ## the heavy tests: the lab killed at random instants, a full disk
+	$(BIN)/pytest -m slow
+
+bench: setup  ## measure every figure that the README states
+	$(BIN)/python benchmarks/lab.py --out benchmarks/lab.json
+	$(BIN)/python benchmarks/startup.py --out benchmarks/startup.json
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,213 @@
+"""The command line: each command is one call of a function of the same name, imported when it is called."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thinkscale import __version__
+from thinkscale.errors import ThinkscaleError
+from thinkscale.keys import JSON
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Distil reasoning into a small model, and measure what its thinking buys.",
+)
+
+RecipeName = Annotated[str, typer.Argument(help="a shipped recipe (`thinkscale list recipes`) or a YAML file")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="change one setting; may be repeated")
+]
+RunFolder = Annotated[Path, typer.Argument(help="a run directory")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _print(f"thinkscale {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command()
+def run(
+    recipe: RecipeName,
+    out: Annotated[Path | None, typer.Option(help="the run directory; runs/RECIPE if not given")] = None,
+    overrides: Overrides = None,
+    until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
+    fresh: Annotated[bool, typer.Option(help="discard stages that changed, and those after them")] = False,
+    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+) -> None:
+    """Run a recipe to its report. Run it again to go on where it stopped."""
+    from thinkscale.commands.run import run as command
+
+    _print(command(recipe, out, tuple(overrides or ()), until=until, fresh=fresh, quiet=quiet))
+
+
+@app.command()
+def plan(
+    recipe: RecipeName,
+    out: Annotated[Path | None, typer.Option(help="the run directory to look at")] = None,
+    overrides: Overrides = None,
+    settings: Annotated[bool, typer.Option(help="print every setting, its default, and where it came from")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would run and what is done already. Runs nothing."""
+    from thinkscale.commands.plan import plan as command
+    from thinkscale.commands.plan import plan_text, settings_rows, settings_text
+
+    if settings:
+        rows = settings_rows(recipe, tuple(overrides or ()))
+        _print_json(rows) if as_json else _print(settings_text(rows))
+        return
+    found = command(recipe, out, tuple(overrides or ()))
+    _print_json(found) if as_json else _print(plan_text(found))
+
+
+@app.command()
+def status(
+    folder: RunFolder,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option(help="print again every two seconds until the run is done")] = False,
+) -> None:
+    """Show how far a run is, also from another terminal."""
+    from thinkscale.commands.status import status as command
+    from thinkscale.commands.status import status_text, watch_status
+
+    if watch:
+        watch_status(folder, _print)
+    else:
+        found = command(folder)
+        _print_json(found) if as_json else _print(status_text(found))
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Make report.md, report.html and the figures again from what is stored."""
+    from thinkscale.commands.run import report as command
+
+    _print(command(folder))
+
+
+@app.command()
+def why(
+    folder: RunFolder, problem_id: Annotated[str, typer.Argument(help="the row's id")], as_json: AsJson = False
+) -> None:
+    """Show what every stage did with one row, and why."""
+    from thinkscale.commands.why import why as command
+    from thinkscale.commands.why import why_text
+
+    found = command(folder, problem_id)
+    _print_json(found) if as_json else _print(why_text(found))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Show what this machine can do, and what to do about each lack."""
+    from thinkscale.commands.doctor import doctor as command
+    from thinkscale.commands.doctor import doctor_text
+
+    found = command()
+    _print_json(found) if as_json else _print(doctor_text(found))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="recipes, benchmarks, formats, methods, graders, engines or domains")],
+    as_json: AsJson = False,
+) -> None:
+    """List what there is of one kind."""
+    from thinkscale.commands.catalogue import catalogue as command
+
+    found = command(kind)
+    _print_json(found) if as_json else _print("\n".join(f"{name:<20} {text}".rstrip() for name, text in found.items()))
+
+
+@app.command()
+def grade(
+    rows: Annotated[Path, typer.Argument(help="rows with `reference` and `response`")],
+    out: Annotated[Path | None, typer.Option(help="where verdicts go; standard output if not given")] = None,
+) -> None:
+    """Judge responses against references, one verdict a row, in order."""
+    from thinkscale.commands.grade import grade as command
+
+    sys.stderr.write(command(rows, out) + "\n")
+
+
+@app.command()
+def decontaminate(
+    pool: Annotated[Path, typer.Argument(help="rows with `question`")],
+    against: Annotated[list[str], typer.Option(help="a benchmark's name or file; may be repeated")],
+    out: Annotated[Path, typer.Option(help="the rows that are kept")],
+    report_file: Annotated[Path | None, typer.Option("--report", help="one row for each hit")] = None,
+    words: Annotated[int, typer.Option(min=2, help="words of a shared n-gram that marks contamination")] = 8,
+) -> None:
+    """Drop the rows of a pool that overlap with benchmarks, and say which and where."""
+    from thinkscale.commands.decontaminate import decontaminate as command
+
+    sys.stderr.write(command(pool, tuple(against), out, report_file, words) + "\n")
+
+
+@app.command()
+def evaluate(  # noqa: PLR0913 - the options of a command are its parameters
+    model: Annotated[str, typer.Option(help="`lab`, a model folder, or a Hub id")],
+    benchmark: Annotated[list[str], typer.Option(help="NAME, NAME:100, or a file; may be repeated")],
+    out: Annotated[Path, typer.Option(help="the run directory")],
+    engine: Annotated[str, typer.Option(help="`local`: in this process")] = "local",
+    method: Annotated[list[str] | None, typer.Option(help="truncation, budget_forcing, class_conditional")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help="thinking tokens, or none; may be repeated")] = None,
+    waits: Annotated[list[int] | None, typer.Option(help="times the end is suppressed; may be repeated")] = None,
+    thinking_format: Annotated[str, typer.Option(help="s1, think_tags or sky_t1")] = "s1",
+    overrides: Overrides = None,
+) -> None:
+    """Sweep thinking budgets of a model over benchmarks, and report."""
+    from thinkscale.commands.evaluate import evaluate as command
+
+    options: dict[str, JSON] = {
+        "model": model,
+        "engine": engine,
+        "thinking_format": thinking_format,
+        "benchmarks": list(benchmark),
+        "methods": list(method or ()),
+        "budgets": list(budget or ()),
+        "waits": list(waits or ()),
+    }
+    _print(command(options, tuple(overrides or ()), out))
+
+
+def main() -> None:
+    """Runs the command line. Errors for users are one message on standard error and an exit code."""
+    try:
+        app()
+    except ThinkscaleError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was finished is stored, and the same command goes on from there\n")
+        sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'the system'}: {error.strerror or error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the command line calls: one module and one function of the same name for each command."""

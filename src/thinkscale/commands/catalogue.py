@@ -1,0 +1,64 @@
+"""list: what there is of one kind, each name with a line of what it is."""
+
+from thinkscale.errors import ConfigError
+
+
+def catalogue(kind: str) -> dict[str, str]:
+    """Name to description. Raises ConfigError on a kind that does not exist."""
+    if kind not in KINDS:
+        raise ConfigError(f"there is no list of {kind!r}; there are {', '.join(KINDS)}")
+    return KINDS[kind]()
+
+
+def _recipes() -> dict[str, str]:
+    from thinkscale.config import shipped_recipes
+
+    return {name: text.splitlines()[0].lstrip("# ") for name, text in shipped_recipes().items()}
+
+
+def _benchmarks() -> dict[str, str]:
+    from thinkscale.sources.benchmarks import catalogue as benchmarks
+
+    return {name: str(entry["title"]) for name, entry in benchmarks().items()}
+
+
+def _formats() -> dict[str, str]:
+    from thinkscale.thinking.formats import FORMATS
+
+    return {name: f"{item.think_open!r} ... {item.answer_open!r}" for name, item in FORMATS.items()}
+
+
+def _methods() -> dict[str, str]:
+    return {
+        "truncation": "thinking cut at a budget, then a forced answer",
+        "budget_forcing": "every budget, with the end of thinking suppressed by a wait string n times",
+        "class_conditional": "asked for short or for long thinking, not truncated",
+    }
+
+
+def _graders() -> dict[str, str]:
+    return {"rules": "maths by exact and numeric rules and simple closed forms; choices by their letter"}
+
+
+def _engines() -> dict[str, str]:
+    return {
+        "local": "a Hugging Face model in this process (pip install 'thinkscale[local]')",
+        "scripted": "a script instead of a model, for the lab and for tests",
+    }
+
+
+def _domains() -> dict[str, str]:
+    from thinkscale.curation.taxonomy import DOMAINS
+
+    return dict(DOMAINS)
+
+
+KINDS = {
+    "recipes": _recipes,
+    "benchmarks": _benchmarks,
+    "formats": _formats,
+    "methods": _methods,
+    "graders": _graders,
+    "engines": _engines,
+    "domains": _domains,
+}

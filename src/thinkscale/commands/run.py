@@ -1,0 +1,34 @@
+"""run and report."""
+
+from pathlib import Path
+
+from thinkscale.pipeline import load_recipe, rebuild_report, run_recipe
+
+
+def run(
+    recipe: str,
+    out: Path | None,
+    overrides: tuple[str, ...] = (),
+    *,
+    until: str | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+) -> str:
+    """Runs a recipe; returns what a terminal shows at the end."""
+    loaded = load_recipe(recipe, overrides)
+    folder = out or Path("runs") / loaded.recipe.name
+    return outcome(run_recipe(loaded, folder, until=until, fresh=fresh, quiet=quiet))
+
+
+def report(folder: Path) -> str:
+    """Makes the report again; returns where it is."""
+    rebuild_report(folder)
+    return outcome(folder)
+
+
+def outcome(folder: Path) -> str:
+    """Where the results lie."""
+    made = [name for name in ("report.html", "report.md") if (folder / name).is_file()]
+    if not made:
+        return f"{folder}: tables written; no report yet (the run stopped before it)"
+    return "\n".join(f"{folder / name}" for name in made)

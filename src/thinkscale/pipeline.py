@@ -1,0 +1,212 @@
+"""A recipe as a run: stages in order, each done once under its identity, then the tables and the manifest.
+
+A stage's identity is its section without placement, the version of its rules, the seed, what it reads (the
+fingerprints of earlier stages) and the models and files that it takes from outside. Rejected: a graph of
+steps with a scheduler. The chain is a line, and a line can be read.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from pydantic import BaseModel
+
+from thinkscale.config import LocalEngineSettings, Recipe, identity_of, recipe_source
+from thinkscale.engines.catalogue import model_identity
+from thinkscale.errors import ConfigError, DriftError
+from thinkscale.keys import JSON
+from thinkscale.progress import Progress
+from thinkscale.settings import Loaded, dump_settings, load_settings
+from thinkscale.sources.benchmarks import benchmark_json
+from thinkscale.stages.collect import collect, source_fingerprints
+from thinkscale.stages.context import StageContext
+from thinkscale.stages.evaluate import evaluate, load_benchmarks
+from thinkscale.stages.generate import generate
+from thinkscale.stages.grade import grade
+from thinkscale.stages.label import label
+from thinkscale.stages.report import report
+from thinkscale.stages.select import select
+from thinkscale.stages.train import train
+from thinkscale.store.provenance import collect_provenance
+from thinkscale.store.run import RunDirectory
+from thinkscale.store.states import StageState
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: what it does, what it reads, and the version of its rules (raised when its results change)."""
+
+    run: Callable[[StageContext], None]
+    needs: tuple[str, ...]
+    may_read: tuple[str, ...] = ()
+    """Stages that it reads where the recipe has them."""
+    version: int = 1
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every stage whose rows can enter its own."""
+        return self.needs + self.may_read
+
+
+STAGES: dict[str, Stage] = {
+    "collect": Stage(collect, ()),
+    "generate": Stage(generate, ("collect",)),
+    "grade": Stage(grade, ("collect", "generate")),
+    "label": Stage(label, ("collect", "generate", "grade")),
+    "select": Stage(select, ("collect", "generate", "grade"), may_read=("label",)),
+    "train": Stage(train, ("select",)),
+    "evaluate": Stage(evaluate, (), may_read=("train",)),
+}
+"""In the order in which they run. The report is not among them: it holds no rows and is made anew each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRecipe:
+    """A recipe with where each of its settings came from, and the folder where its relative paths start."""
+
+    settings: Loaded[Recipe]
+    folder: Path
+
+    @property
+    def recipe(self) -> Recipe:
+        """The typed recipe."""
+        return self.settings.value
+
+
+def load_recipe(name: str, overrides: tuple[str, ...] = ()) -> LoadedRecipe:
+    """A shipped recipe or a YAML file, with `--set` overrides. Raises ConfigError with every fault found."""
+    text, label_ = recipe_source(name)
+    folder = Path(name).resolve().parent if Path(name).is_file() else Path.cwd()
+    return LoadedRecipe(load_settings(Recipe, text, overrides, name=label_), folder)
+
+
+def section_of(recipe: Recipe, stage: str) -> BaseModel | None:
+    """The stage's section, None where the stage does not run."""
+    section: BaseModel | None = getattr(recipe, stage)
+    return section
+
+
+def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
+    """The stages that run, in order. Raises ConfigError where one lacks a stage that it reads."""
+    if until is not None and until not in (*STAGES, "report"):
+        raise ConfigError(f"--until {until}: there is no such stage; there are {', '.join(STAGES)}, report")
+    present = [name for name in STAGES if section_of(recipe, name) is not None]
+    for name in present:
+        missing = [other for other in STAGES[name].needs if other not in present]
+        if missing:
+            raise ConfigError(f"the recipe has the section `{name}` but not `{missing[0]}`, which it reads")
+    if until in STAGES:
+        if until not in present:
+            raise ConfigError(f"--until {until}: the recipe has no section `{until}`")
+        present = present[: present.index(until) + 1]
+    return present
+
+
+def identity(loaded: LoadedRecipe, stage: str, run: RunDirectory) -> dict[str, JSON]:
+    """What the rows of `stage` depend on, as the journal keeps it."""
+    recipe = loaded.recipe
+    section = section_of(recipe, stage)
+    assert section is not None
+    made: dict[str, JSON] = {"rules": STAGES[stage].version, "seed": recipe.seed, stage: identity_of(section)}
+    inputs = {item.name: item.fingerprint for item in run.journal.stages() if item.name in STAGES[stage].reads}
+    made["inputs"] = {name: inputs[name] for name in STAGES[stage].reads if name in inputs}
+    made.update(_outside(loaded, stage))
+    return made
+
+
+def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
+    """What a stage takes from outside the run: files, models, benchmarks."""
+    recipe = loaded.recipe
+    found: dict[str, JSON] = {}
+    if stage == "collect" and recipe.collect:
+        found["files"] = source_fingerprints(recipe.collect.sources, loaded.folder)
+    if stage == "generate" and recipe.generate and isinstance(recipe.generate.engine, LocalEngineSettings):
+        found["teacher"] = model_identity(recipe.generate.engine.model)
+    if stage == "label" and recipe.label:
+        found["weak_models"] = [model_identity(weak.model) for weak in recipe.label.weak_models]
+    if stage in ("train", "evaluate"):
+        found["student"] = {"format": recipe.student.thinking_format, "model": model_identity(recipe.student.model)}
+    if stage in ("select", "evaluate") and recipe.evaluate:
+        found["benchmarks"] = [benchmark_json(item) for item in load_benchmarks(recipe.evaluate, recipe.seed)]
+    return found
+
+
+def run_recipe(
+    loaded: LoadedRecipe, out: Path, *, until: str | None = None, fresh: bool = False, quiet: bool = False
+) -> Path:
+    """Runs what is not done yet, and ends in tables, report and manifest. Returns the run directory.
+
+    Raises DriftError where a stored stage was made under another identity, unless `fresh`, which discards
+    that stage and those after it.
+    """
+    recipe = loaded.recipe
+    wanted = stages_of(recipe, until)
+    with RunDirectory.create_or_open(out, dump_settings(recipe)) as run, stopping_cleanly():
+        progress = Progress(run.journal, quiet=quiet)
+        run.write_provenance(collect_provenance(sys.argv[1:], recipe.seed, _determinism(recipe)))
+        for name in wanted:
+            context = StageContext(name, recipe, loaded.folder, run, progress)
+            _run_stage(context, identity(loaded, name, run), fresh)
+        run.export_tables(list(STAGES))
+        if until in (None, "report"):
+            report(StageContext("report", recipe, loaded.folder, run, progress))
+        run.write_manifest()
+    return out
+
+
+def rebuild_report(folder: Path) -> None:
+    """Makes the report of a run again from what is stored."""
+    with RunDirectory.open_existing(folder) as run:
+        recipe = load_settings(Recipe, run.recipe_yaml, name=str(folder / "recipe.yaml")).value
+        report(StageContext("report", recipe, folder, run, Progress()))
+        run.write_manifest()
+
+
+def _run_stage(context: StageContext, wanted: dict[str, JSON], fresh: bool) -> None:
+    name, run = context.stage, context.run
+    try:
+        state = run.begin_stage(name, wanted)
+    except DriftError:
+        if not fresh:
+            raise
+        order = list(STAGES)
+        run.discard_stages(order[order.index(name) :])
+        state = run.begin_stage(name, wanted)
+    if state is StageState.DONE:
+        context.progress.say(f"{name}: done before")
+        return
+    STAGES[name].run(context)
+    run.finish_stage(name)
+
+
+def _determinism(recipe: Recipe) -> dict[str, JSON]:
+    """What decides whether the same recipe gives the same bytes again."""
+    evaluate_settings = recipe.evaluate
+    return {
+        "random_numbers": "drawn from a counter by (seed, position); no shared generator",
+        "torch_threads_on_cpu": 1,
+        "evaluation_dtype": evaluate_settings.dtype if evaluate_settings else None,
+        "batch_invariant": bool(evaluate_settings and evaluate_settings.dtype == "float64"),
+    }
+
+
+@contextmanager
+def stopping_cleanly() -> Iterator[None]:
+    """SIGTERM becomes KeyboardInterrupt, so that both ways of stopping unwind and release the run."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever started it decides about signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,63 @@
+"""From data to document: the order of a report."""
+
+from collections.abc import Mapping
+
+from thinkscale.reporting.analysis import Analysis
+from thinkscale.reporting.data import ReportData
+from thinkscale.reporting.document import Document
+from thinkscale.reporting.evaluation_sections import (
+    accounting_section,
+    cells_section,
+    comparisons_section,
+    falls_section,
+    findings_section,
+    metrics_section,
+    scaling_section,
+)
+from thinkscale.reporting.run_sections import (
+    provenance_section,
+    samples_section,
+    saving_section,
+    selection_section,
+    training_section,
+)
+from thinkscale.reporting.theme import Figure
+from thinkscale.reporting.wording import count
+
+
+def compose(data: ReportData, analysis: Analysis, figures: Mapping[str, Figure]) -> Document:
+    """Every section that the data can fill, most asked-for first."""
+    sections = [
+        findings_section(data, analysis),
+        scaling_section(figures),
+        metrics_section(data, analysis),
+        comparisons_section(data, analysis, figures),
+        falls_section(analysis, figures),
+        accounting_section(data),
+        cells_section(data),
+        saving_section(data, figures),
+        selection_section(data, figures),
+        training_section(data, figures),
+        samples_section(data),
+        provenance_section(data),
+    ]
+    return Document(
+        title=data.title,
+        facts=_facts(data),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
+    facts = [("recipe", data.recipe)]
+    if data.models:
+        names = (f"{model} (base)" if model == data.base_model else model for model in data.models)
+        facts.append(("models", ", ".join(names)))
+    if data.problems_by_benchmark:
+        sizes = (f"{name} ({count(number)} problems)" for name, number in data.problems_by_benchmark.items())
+        facts.append(("benchmarks", ", ".join(sizes)))
+    if data.cells:
+        scores = sum(cell.num_scores for cell in data.cells)
+        facts.append(("evaluation", f"{count(len(data.cells))} cells, {count(scores)} scores"))
+        facts.append(("intervals", f"95% bootstrap over problems, {count(data.resamples)} resamples, seed {data.seed}"))
+    return tuple(facts)

@@ -1,0 +1,61 @@
+"""What a stage is given: its recipe, the run directory, and a place to show progress.
+
+A stage cuts its work into units. A unit is committed whole under its key; on a second start the stage skips
+units that are stored. Rows come back in order of unit position, so the order in which units finish never shows.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from thinkscale.config import Recipe
+from thinkscale.errors import StageError
+from thinkscale.progress import Progress
+from thinkscale.records import Grade, Problem, Record, Response, Verdict
+from thinkscale.store.run import RunDirectory
+
+R = TypeVar("R")
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """One stage of one run. `folder` is where relative paths of the recipe start."""
+
+    stage: str
+    recipe: Recipe
+    folder: Path
+    run: RunDirectory
+    progress: Progress
+
+    def section(self, settings: Section | None) -> Section:
+        """The stage's section of the recipe; StageError where the recipe has none."""
+        if settings is None:
+            raise StageError(f"the recipe {self.recipe.name!r} has no section `{self.stage}`")
+        return settings
+
+    def stored(self) -> set[str]:
+        """Keys of the units that are committed."""
+        return self.run.journal.done_units(self.stage)
+
+    def commit(self, unit: str, position: int, records: Iterable[Record]) -> None:
+        """Stores a finished unit, all of it or nothing."""
+        self.run.commit(self.stage, unit, position, records)
+
+    def records(self, record_type: type[R], stage: str) -> Iterator[R]:
+        """Records that an earlier stage made, in order."""
+        return self.run.rows(record_type, stage)
+
+    def problems(self) -> dict[str, Problem]:
+        """The collected problems by id."""
+        return {problem.id: problem for problem in self.records(Problem, "collect")}
+
+    def correct_traces(self) -> dict[str, Response]:
+        """The teacher's first correct response to each problem that has one, by problem id."""
+        verdicts = {grade.response_key: grade.verdict for grade in self.records(Grade, "grade")}
+        traces: dict[str, Response] = {}
+        for response in self.records(Response, "generate"):
+            if verdicts.get(response.key) is Verdict.CORRECT:
+                traces.setdefault(response.problem_id, response)
+        return traces

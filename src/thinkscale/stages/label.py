@@ -1,0 +1,84 @@
+"""label: the domain of each problem, the length of its trace, and whether a weak model solves it.
+
+Only problems with a correct trace are labelled: the others cannot be selected, and attempts cost tokens.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+
+from thinkscale.config import LabelSettings, LocalEngineSettings
+from thinkscale.curation.difficulty import difficulty_label
+from thinkscale.curation.taxonomy import domain_of
+from thinkscale.engines.catalogue import open_local
+from thinkscale.engines.chat import ChatRequest
+from thinkscale.engines.conversation import Conversation
+from thinkscale.grading.verdicts import grade as grade_response
+from thinkscale.keys import seed_from
+from thinkscale.records import Grade, Label, Problem, Response, Role, Sampling
+from thinkscale.stages.context import StageContext
+from thinkscale.stages.generate import Place, make_request, response_of
+from thinkscale.thinking.formats import BoundFormat, find_format
+
+LAST = 1 << 40
+"""Position of the labels, behind every attempt."""
+
+
+def label(context: StageContext) -> None:
+    """Attempts of the weak models, graded; then the labels."""
+    settings = context.section(context.recipe.label)
+    traces = context.correct_traces()
+    problems = {name: problem for name, problem in context.problems().items() if name in traces}
+    total = len(problems) * settings.weak_samples * len(settings.weak_models)
+    with context.progress.task(context.stage, total, "attempts", done=len(context.stored())) as task:
+        positions = count()
+        for weak in settings.weak_models:
+            for _ in _attempts(context, settings, weak, problems, positions):
+                task.advance()
+    context.commit("labels", LAST, _labels(context, problems, traces))
+
+
+def _attempts(
+    context: StageContext,
+    settings: LabelSettings,
+    weak: LocalEngineSettings,
+    problems: dict[str, Problem],
+    positions: Iterator[int],
+) -> Iterator[None]:
+    """Lets one weak model answer every problem at once, without thinking; yields after each stored attempt."""
+    stored = context.stored()
+    places: dict[str, Place] = {}
+    waiting: list[ChatRequest] = []
+    for problem in problems.values():
+        for sample in range(settings.weak_samples):
+            position = next(positions)
+            sampling = Sampling(
+                max_tokens=settings.weak_max_tokens,
+                temperature=settings.weak_temperature,
+                seed=seed_from(context.recipe.seed, "weak", weak.model, problem.id, sample),
+            )
+            request = make_request(problem, weak.model, sampling, sample)
+            if request.key not in stored:
+                places[request.key] = Place(position, problem.id, sample)
+                waiting.append(request)
+    if not waiting:
+        return
+    engine = open_local(weak.model, dtype=weak.dtype, device=weak.device, batch_size=weak.batch_size)
+    bound = BoundFormat(find_format(context.recipe.student.thinking_format), engine.tokenizer)
+    for completion in Conversation(engine, bound, thinks=False).answer(waiting):
+        place = places.pop(completion.request.key)
+        response = response_of(completion, place, weak.model, Role.WEAK)
+        context.commit(response.key, place.position, [response, grade_response(problems[place.problem_id], response)])
+        yield
+
+
+def _labels(context: StageContext, problems: dict[str, Problem], traces: dict[str, Response]) -> Iterator[Label]:
+    models = {item.key: item.model for item in context.records(Response, context.stage)}
+    attempts: dict[str, dict[str, list[Grade]]] = {}
+    for grade in context.records(Grade, context.stage):
+        attempts.setdefault(grade.problem_id, {}).setdefault(models[grade.response_key], []).append(grade)
+    for name, problem in problems.items():
+        trace = traces[name]
+        yield domain_of(problem)
+        yield Label(problem_id=name, name="trace_tokens", value=str(trace.thinking_tokens), by=trace.model)
+        if name in attempts:
+            yield difficulty_label(name, attempts[name])

@@ -1,0 +1,74 @@
+"""Foreign rows become problems, or say why not; benchmarks load by name or by file."""
+
+from pathlib import Path
+
+import pytest
+
+from thinkscale.errors import ConfigError, DataError
+from thinkscale.keys import JSON
+from thinkscale.records import Kind, Problem
+from thinkscale.sources.benchmarks import load_benchmark
+from thinkscale.sources.files import write_rows
+from thinkscale.sources.problems import Malformed, parse_problem
+
+
+def test_a_foreign_row_keeps_what_has_no_place_in_extra() -> None:
+    row: dict[str, JSON] = {"problem": "2+2?", "answer": 4, "unique_id": "m/1", "subject": "Algebra", "level": 2}
+    problem = parse_problem(row, "math", {})
+    assert problem == Problem(
+        id="m/1", source="math", question="2+2?", reference="4", level=2, extra={"subject": "Algebra"}
+    )
+
+
+def test_options_make_a_choice_problem() -> None:
+    problem = parse_problem({"question": "Which?", "choices": ["1", "2"], "answer": "B"}, "s", {})
+    assert isinstance(problem, Problem)
+    assert (problem.kind, problem.choices, problem.reference) == (Kind.CHOICE, ("1", "2"), "B")
+    assert problem.id.startswith("s-")
+
+
+def test_a_column_mapping_decides() -> None:
+    problem = parse_problem({"question": "wrong", "text": "right"}, "s", {"question": "text"})
+    assert isinstance(problem, Problem)
+    assert problem.question == "right"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"answer": "4"}, "missing_question"),
+        ({"question": " ", "answer": "4"}, "missing_question"),
+        ({"question": 7}, "missing_question"),
+        ({"question": "q", "choices": "A,B"}, "malformed_choices"),
+        ({"question": "q", "answer": ["4"]}, "malformed_reference"),
+        ({"question": "q", "kind": "poem"}, "unknown_kind"),
+    ],
+)
+def test_a_row_that_is_no_problem_says_why(row: dict[str, JSON], reason: str) -> None:
+    found = parse_problem(row, "s", {})
+    assert isinstance(found, Malformed)
+    assert found.reason == reason
+    assert found.row_id
+
+
+def test_a_benchmark_is_a_name_a_prefix_or_a_file(tmp_path: Path) -> None:
+    whole, first = load_benchmark("lab_numeric", 42), load_benchmark("lab_numeric:5", 42)
+    assert first.problems == whole.problems[:5]
+    write_rows(tmp_path / "own.jsonl", [{"question": f"{number}+1?", "answer": number + 1} for number in range(3)])
+    own = load_benchmark(f"{tmp_path}/own.jsonl:2", 42)
+    assert (own.name, [problem.reference for problem in own.problems]) == ("own", ["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [("lab_nmeric", "there is no benchmark 'lab_nmeric'"), ("lab_numeric:0", "at least 1")],
+)
+def test_a_wrong_benchmark_is_refused(reference: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_benchmark(reference, 42)
+
+
+def test_a_benchmark_row_without_a_question_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "own.jsonl", [{"question": "1+1?", "answer": 2}, {"answer": 3}])
+    with pytest.raises(DataError, match=r"own\.jsonl:2: missing_question"):
+        load_benchmark(str(tmp_path / "own.jsonl"), 42)
