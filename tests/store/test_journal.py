@@ -120,7 +120,7 @@ def test_progress_and_events_are_kept(journal: Journal) -> None:
     started = journal.progress()[0].started
     journal.set_progress("collect", 4, 10, "problems")
     (found,) = journal.progress()
-    assert (found.stage, found.done, found.total, found.unit_name, found.message) == ("collect", 4, 10, "problems", "")
+    assert (found.stage, found.done, found.total, found.unit_name, found.seconds_left) == ("collect", 4, 10, "problems", None)
     assert found.started == started
     assert found.updated >= started
     journal.add_event("collect", "retry", "429 from the server")

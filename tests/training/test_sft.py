@@ -160,8 +160,7 @@ def test_two_runs_write_identical_weights_and_another_seed_does_not(
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("micro_batch_size", [None, 4])
-@pytest.mark.parametrize("killed_at", [1, 3, 5])
+@pytest.mark.parametrize(("killed_at", "micro_batch_size"), [(1, None), (3, 4), (5, None)])
 def test_a_killed_run_continues_to_identical_weights(
     killed_at: int, micro_batch_size: int | None, settings: SftSettings, rows: list[TrainingRow], tmp_path: Path
 ) -> None:

@@ -1,11 +1,11 @@
 """Near-duplicates within one set of texts: which rows to keep, and for each dropped row the kept one that it repeats.
 
-Two rows are duplicates where their `whole_key` is the same, or where they share at least `threshold` of the n-grams of the
-smaller one. Rows are taken in the order given, which is the order of preference: a row is kept unless it repeats a row
-that was kept before. So a dropped row always repeats the very row that it names, and chains do not grow.
+Two rows are duplicates where their `whole_key` is the same, or where they share at least `threshold` of the n-grams of
+the smaller one. Rows are taken in the order given, which is the order of preference: a row is kept unless it repeats a
+row that was kept before. So a dropped row always repeats the very row that it names, and chains do not grow.
 
-Left out of the count are n-grams that more than 100 different rows have: they are phrases ("where m and n are relatively
-prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared by `whole_key` only.
+Left out of the count are n-grams that more than 100 different rows have: they are phrases ("where m and n are
+relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared by `whole_key` only.
 """
 
 from collections import Counter
@@ -19,8 +19,7 @@ from thinkscale.curation.ngrams import (
     NGRAM_OVERLAP,
     WHOLE_QUESTION,
     Document,
-    Integers,
-    gram_sets,
+    distinct_grams,
     shared_span,
     whole_key,
     words_of,
@@ -82,7 +81,7 @@ def _duplicate(row: Document, kept: Document, same: bool, share: float, n: int) 
 
 def _repeats(rows: list[Document], n: int, threshold: float) -> dict[int, tuple[int, float]]:
     """For each row to drop: the kept row that holds most of it (the earliest of equals), and the share."""
-    sets, num_grams = _telling_grams(gram_sets(rows, n))
+    sets, num_grams = _telling_grams(rows, n)
     holders: dict[int, list[int]] = {}
     repeats: dict[int, tuple[int, float]] = {}
     for position, grams in enumerate(sets):
@@ -103,8 +102,12 @@ def _repeats(rows: list[Document], n: int, threshold: float) -> dict[int, tuple[
     return repeats
 
 
-def _telling_grams(sets: list[Integers]) -> tuple[list[list[int]], list[int]]:
+def _telling_grams(rows: list[Document], n: int) -> tuple[list[list[int]], list[int]]:
     """For each row the n-grams that 2 to 100 rows have, and the number of its n-grams that at most 100 rows have."""
-    rows_of_gram = np.bincount(np.concatenate([*sets, np.empty(0, np.int64)]))
-    shared = [grams[(rows_of_gram[grams] > 1) & (rows_of_gram[grams] <= MAX_ROWS_OF_A_GRAM)].tolist() for grams in sets]
-    return shared, [int((rows_of_gram[grams] <= MAX_ROWS_OF_A_GRAM).sum()) for grams in sets]
+    positions, numbers = distinct_grams(rows, n)
+    rows_of_gram = np.bincount(numbers)[numbers] if len(numbers) else numbers
+    telling = rows_of_gram <= MAX_ROWS_OF_A_GRAM
+    num_grams = np.bincount(positions[telling], minlength=len(rows))
+    shared = telling & (rows_of_gram > 1)
+    ends = np.searchsorted(positions[shared], np.arange(1, len(rows)))
+    return [part.tolist() for part in np.split(numbers[shared], ends)], num_grams.tolist()

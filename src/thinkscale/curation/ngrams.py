@@ -1,16 +1,17 @@
 """Overlap of texts by shared word n-grams: the index that decontamination and duplicate removal ask.
 
-The unit is s1's (data/decontaminate_util.py): the lower-cased text cut at white space, n = 8; one shared n-gram is a hit.
-Two things are added, since s1 never sees texts shorter than n words and lets punctuation break a match: texts that are
-the same after `whole_key` are a hit whatever their length.
+The unit is s1's (data/decontaminate_util.py): the lower-cased text cut at white space, n = 8; one shared n-gram is a
+hit. s1 never sees texts shorter than n words and lets punctuation break a match; so texts that are the same after
+`whole_key` are a hit too, whatever their length.
 
 An n-gram gets its number from a sorted table of pairs of shorter grams, doubling up from single words, so equal numbers
-mean equal words: there are no hash collisions to verify, and memory is 16 bytes per word and table, without Python objects.
+mean equal words: there are no hash collisions to verify, and memory is a few integers per word.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TypeAlias
 
@@ -23,10 +24,8 @@ DEFAULT_N = 8
 BATCH_DOCUMENTS = 5_000
 NGRAM_OVERLAP, WHOLE_QUESTION = "ngram_overlap", "whole_question"
 
-DROPPED = re.compile(r"[^\w+<=>^/.!*-]|_")
-KEPT_ONLY_IN_FORMULAS = re.compile(
-    r"(?<!\d)\.|\.(?!\d)|(?<![\w])[*/!]+|[*/]+(?!\w)|(?<=[^\W\d])-(?=[^\W\d])|(?<!\w)!|\*\*"
-)
+KEY_PARTS = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*|[+<=>^]|-+|(?<=[\w)}])[*/](?=[\w({\\])|(?<=\d)!|(?<=\b[a-z])!")
+HYPHEN = re.compile(r"(?<=[^\W\d])-+(?=[^\W\d])|-{2,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +74,9 @@ def words_of(text: str) -> list[str]:
 
 
 def whole_key(text: str) -> str:
-    """The text without case, spacing and punctuation; signs that change a formula (`+ - * / ^ = < > .`) stay in formulas."""
-    text = DROPPED.sub(" ", text.casefold())
-    return re.sub(r"\s+", "", KEPT_ONLY_IN_FORMULAS.sub("", re.sub(r"\s*([+<=>^/*!-])\s*", r"\1", text)))
+    """The text without case, spacing and punctuation. Signs that change a formula stay: `x + 1` is not `x - 1`."""
+    key = "".join(KEY_PARTS.findall(text.casefold()))
+    return HYPHEN.sub("", key) if "-" in key else key
 
 
 def build_index(documents: Iterable[Document], n: int = DEFAULT_N) -> NgramIndex:
@@ -109,23 +108,34 @@ def find_hits(index: NgramIndex, documents: Iterable[Document]) -> Iterator[Hit]
 
 def shared_span(text: str, other: str, n: int = DEFAULT_N) -> str:
     """The longest run of at least n words that both texts have, the first in `text` of equal ones; empty if none."""
-    words, others = words_of(text), words_of(other)
-    places: dict[tuple[str, ...], list[int]] = {}
-    for start in range(len(others) - n + 1):
-        places.setdefault(tuple(others[start : start + n]), []).append(start)
+    words, places = words_of(text), _places(other, n)
     best = (0, 0)
     runs: dict[int, int] = {}
     for start in range(len(words) - n + 1):
-        here = places.get(tuple(words[start : start + n]), [])
+        here = places.get(tuple(words[start : start + n]), ())
         runs = {place: runs.get(place - 1, n - 1) + 1 for place in here}
         for length in runs.values():
             best = max(best, (length, -(start + n - length)))
     return " ".join(words[-best[1] : -best[1] + best[0]])
 
 
-def gram_sets(documents: Sequence[Document], n: int) -> list[Integers]:
-    """For each document the sorted numbers of its distinct n-grams; equal numbers are equal n-grams."""
-    return [np.unique(grams) for grams in _number(documents, n)[1]]
+def distinct_grams(documents: Sequence[Document], n: int) -> tuple[Integers, Integers]:
+    """Each document's distinct n-grams as two arrays, position of the document and number of the n-gram, both sorted."""
+    tables, grams = _number(documents, n)
+    owners = np.repeat(np.arange(len(documents), dtype=np.int64), [len(part) for part in grams])
+    size = tables.sizes[-1]
+    positions, numbers = np.divmod(np.unique(owners * size + np.concatenate([*grams, np.empty(0, np.int64)])), size)
+    return positions, numbers
+
+
+@lru_cache(maxsize=2048)
+def _places(text: str, n: int) -> dict[tuple[str, ...], list[int]]:
+    """Where each n-gram of `text` starts. Many hits are against the same few texts, hence the cache."""
+    words = words_of(text)
+    places: dict[tuple[str, ...], list[int]] = {}
+    for start in range(len(words) - n + 1):
+        places.setdefault(tuple(words[start : start + n]), []).append(start)
+    return places
 
 
 def _hit(document: Document, other: Document, same: bool, n: int) -> Hit:

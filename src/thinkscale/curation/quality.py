@@ -1,10 +1,10 @@
 r"""Filters on questions and on traces: each fault has a reason and the text that shows it.
 
-Question rules are data: a pattern with examples that it must and must not find, which the tests run. They begin from the
-string filters of s1 (simplescaling/s1, data/filter.ipynb) with these departures:
+Question rules are data: a pattern with examples that it must and must not find, which the tests run. They begin from
+the string filters of s1 (simplescaling/s1, data/filter.ipynb) with these departures:
 - s1 keeps `[asy]` figures of AIME problems; here the reason is given always, and the caller decides what to keep;
 - s1 looks for `p1.` to `p999.` as plain substrings, so that "step1." fires; here only at the start of a line;
-- s1's pattern for bold numbering fires on any bold word with a digit later in the text; here the number has to be inside.
+- s1's pattern for bold numbering fires on any bold word with a digit later in the text; here the number is inside.
 """
 
 import re
@@ -73,7 +73,11 @@ QUESTION_RULES: tuple[QuestionRule, ...] = (
     QuestionRule(
         reason="asymptote_figure",
         pattern=re.compile(r"\[/?asy\]|<asy>|\\begin\{asy\}", re.IGNORECASE),
-        positives=("Find x. [asy] draw((0,0)--(1,1)); [/asy]", "<asy>size(100);</asy> Find y.", r"\begin{asy}draw();\end{asy}"),
+        positives=(
+            "Find x. [asy] draw((0,0)--(1,1)); [/asy]",
+            "<asy>size(100);</asy> Find y.",
+            r"\begin{asy}draw();\end{asy}",
+        ),
         negatives=("An easy question about asymptotes.", "Let [as] be a list."),
     ),
     QuestionRule(
@@ -132,7 +136,7 @@ def response_faults(response: Response, grade: Grade | None, limits: TraceLimits
 def repetition_loop(text: str) -> tuple[str, int] | None:
     """The unit that the end of `text` repeats and how often, None where it does not loop.
 
-    A loop is an end of at least 300 characters made of one unit at least five times (the last time perhaps cut). Only the
+    A loop is an end of at least 300 characters made of one unit at least five times (the first perhaps cut). Only the
     last 8,000 characters are looked at, so units up to 1,600 characters are found; linear in their number.
     """
     backwards = text.rstrip()[: -LOOP_TAIL_CHARACTERS - 1 : -1]

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 MODULUS = 10
-LABELS = "abcdefghijkl"
+LABELS = "abcdefgh"
 MAX_LEVEL = len(LABELS)
 """Difficulty: the number of steps, 1 to MAX_LEVEL."""
 OPERANDS = {"+": tuple(range(1, 10)), "-": tuple(range(1, 10)), "*": (3, 7, 9)}

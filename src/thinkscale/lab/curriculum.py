@@ -65,6 +65,39 @@ def short_snippet_row(rng: random.Random) -> Row:
     return snippet_row(rng, rng.randint(1, 4))
 
 
+def opening_row(rng: random.Random) -> Row:
+    """A question and the first steps of its chain in plain text; at most three, and the answer where they are all."""
+    question = draw_question(rng, rng.choice(("numeric", "closed")), rng.randint(1, MAX_LEVEL))
+    steps = question.steps[:LONGEST_PLAIN_CHAIN]
+    row: Row = [(text_of(question) + "\n", False), (str(question.start), True)]
+    value = question.start
+    for step in steps:
+        value = apply(value, step)
+        row += [(f" {step.label}", True), (f"{step.operation}{step.operand}={value}", True)]
+    if len(steps) == len(question.steps):
+        row += [("\n", True), (rf"Final Answer: \boxed{{{answer_of(question, value)}}}", True)]
+    return row
+
+
+def notes_row(rng: random.Random) -> Row:
+    """A chat turn whose user has worked the last steps already: the answer is the value they end with."""
+    question = draw_question(rng, rng.choice(FAMILIES), rng.randint(1, MAX_LEVEL))
+    value = rng.randrange(2, 10)
+    choices = draw_choices(rng, value)
+    words = [str(rng.randrange(10))]
+    for step in question.steps[-rng.randint(1, LONGEST_PLAIN_CHAIN) :]:
+        words.append(f"{step}={rng.randrange(10)}")
+    words[-1] = words[-1][:-1] + str(value)
+    if question.family == "choice":
+        words += option_search(choices, value)
+    prompt = text_of(question) if question.family != "choice" else with_choices(text_of(question), choices)
+    answer = answer_of(question, value) if question.family != "choice" else LETTERS[choices.index(str(value))]
+    return [
+        (f"<|im_start|>user\n{prompt}\n{' '.join(words)}<|im_end|>\n<|im_start|>assistant\n", False),
+        (rf"Final Answer: \boxed{{{answer}}}<|im_end|>", True),
+    ]
+
+
 def option_row(rng: random.Random) -> Row:
     """Options, then some digits that are each looked for among them: `2 A:5 B:2`."""
     choices = draw_choices(rng, rng.randrange(10))

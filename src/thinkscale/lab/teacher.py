@@ -21,7 +21,7 @@ from thinkscale.lab.chain import (
 )
 from thinkscale.records import Finish
 
-SLIP_RATE = 0.06
+SLIP_RATE = 0.08
 """Chance that one step of a first pass is off by one."""
 CHECK_RATE_AFTER_SLIP = 0.5
 CHECK_RATE = 0.25

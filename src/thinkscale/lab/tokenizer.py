@@ -7,8 +7,6 @@ thinking markers of the formats that the package knows are single special tokens
 from collections.abc import Iterator
 from typing import Any
 
-from thinkscale.lab.chain import LABELS
-
 VOCABULARY_SIZE = 384
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -26,7 +24,7 @@ WORDS = (
     *("Compute", " compute", " modulo", "Times", "Which", " is", " none", "Final", " Answer", "boxed", "sqrt"),
     *("Wait", "Hmm", "Alternatively", "system", "user", "assistant", "think", "answer"),
     *("A", "B", "C", "D", " A", " B", " C", " D"),
-    *LABELS,
+    *"abcdefghijkl",
     *(f" {label}" for label in "abcdefghijklmnopqrstuvwxyz"),
 )
 SPLIT = (

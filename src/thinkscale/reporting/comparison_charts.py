@@ -111,8 +111,9 @@ def waits_figure(data: ReportData, analysis: Analysis) -> Figure | None:
     ]
     settings = list(dict.fromkeys(str(row["label"]) for row in rows))
     domain = _domain(items)
+    width = max(150, 290 - 7 * max(len(label) for label in settings))  # so that three panels fit a page
     charts = [
-        _difference_panel([row for row in rows if row["group"] == name], settings, domain, 225).properties(title=name)
+        _difference_panel([row for row in rows if row["group"] == name], settings, domain, width).properties(title=name)
         for name in data.benchmarks
         if any(row["group"] == name for row in rows)
     ]
@@ -136,7 +137,7 @@ def falls_figure(data: ReportData, analysis: Analysis) -> Figure | None:
         return None
     shown = falls[:MOST_FALLS]
     rows = [
-        _difference_row(item, f"{item.second.benchmark} · {method_name(item.second.method)} · {item.what}", "")
+        _difference_row(item, f"{item.second.benchmark}, {method_name(item.second.method)} · {item.what}", "")
         for item in shown
     ]
     chart = _difference_panel(rows, [str(row["label"]) for row in rows], _domain(shown), 430)
@@ -184,7 +185,7 @@ def _difference_panel(
 
     y = alt.Y("label:N", title=None, sort=order).axis(labelLimit=420, ticks=False, domain=False, labelPadding=8)
     scale = alt.Scale(domain=domain, nice=False)
-    axis = alt.Axis(tickCount=6, format="d", labelExpr="(datum.value > 0 ? '+' : '') + datum.label")
+    axis = alt.Axis(tickCount=5, format="d", labelExpr="(datum.value > 0 ? '+' : '') + datum.label")
     low, middle = (
         alt.X(f"{field}:Q", title="change in accuracy (points)", scale=scale, axis=axis) for field in ("low", "points")
     )

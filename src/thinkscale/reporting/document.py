@@ -9,9 +9,10 @@ from thinkscale.reporting.theme import Figure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A paragraph of plain text."""
+    """A paragraph of plain text; a `note` explains how to read what stands above it."""
 
     text: str
+    note: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

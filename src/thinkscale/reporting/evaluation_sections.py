@@ -85,8 +85,8 @@ def metrics_section(data: ReportData, analysis: Analysis) -> Section | None:
         rows = tuple(_metrics_row(item) for item in analysis.metrics if item.benchmark == benchmark)
         tables.append(Table(title=benchmark, headers=METRICS_HEADERS, rows=rows, num_words=2))
     targets = ", ".join(count(target) for target in data.targets_tokens)
-    note = Text(text=notes.METRICS.format(targets=targets))
-    return Section(anchor="metrics", title="Metrics", blocks=(note, *tables))
+    note = Text(text=notes.METRICS.format(targets=targets), note=True)
+    return Section(anchor="metrics", title="Metrics", blocks=(*tables, note))
 
 
 METRICS_HEADERS = (
@@ -195,8 +195,8 @@ def cells_section(data: ReportData) -> Section | None:
             blocks.append(_cell_table(benchmark, cells))
     if not blocks:
         return None
-    note = Text(text=notes.CELLS)
-    return Section(anchor="cells", title="Every cell", blocks=(note, *blocks))
+    note = Text(text=notes.CELLS, note=True)
+    return Section(anchor="cells", title="Every cell", blocks=(*blocks, note))
 
 
 def _cell_table(benchmark: str, cells: Sequence[Cell]) -> Table:

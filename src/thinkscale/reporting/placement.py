@@ -7,7 +7,9 @@ CHARACTER_WIDTH = 6.1
 """Mean width of a character of the labels' font (11 units)."""
 LINE_HEIGHT = 12.0
 GAP = 9.0
-"""Distance of a label from the middle of its point."""
+"""Distance of a label's end from the middle of its point."""
+RISE = 14.0
+"""Distance of a label's middle line from the middle of its point, where it stands above or below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def _places(label: Label) -> list[Box]:
     aside = GAP + text_width / 2
     diagonal = GAP * 0.8
     offsets = [
-        (0.0, -GAP - 3),
-        (0.0, GAP + 3),
+        (0.0, -RISE),
+        (0.0, RISE),
         (aside, 0.0),
         (-aside, 0.0),
         (aside - 3, -diagonal),

@@ -32,7 +32,7 @@ def selection_figure(data: ReportData) -> Figure | None:
     left_out = len(drops) - len(reasons)
     return Figure(
         name="selection",
-        title="The selection",
+        title="What was kept, and why the rest was not",
         caption="Every dropped row has one reason, given by the stage that dropped it."
         + (f" The {left_out} rarest reasons are in the table only." if left_out else ""),
         alt="Bars: rows left after each stage, and rows dropped for each reason.",
@@ -85,7 +85,7 @@ def training_figure(data: ReportData) -> Figure | None:
     first, last = data.steps[0], data.steps[-1]
     return Figure(
         name="training",
-        title="Training",
+        title="Loss and learning rate",
         caption=f"Loss from {first.loss:.3f} at step {first.step} to {last.loss:.3f} at step {last.step} "
         f"({last.epoch:.2f} epochs), as logged; with the learning rate.",
         alt="Training loss and learning rate against the step.",

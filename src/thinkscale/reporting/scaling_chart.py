@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from thinkscale.records import Cell
-from thinkscale.reporting.analysis import series_of
+from thinkscale.reporting.analysis import TRUNCATION, series_of
 from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.placement import Box, Label, placed
 from thinkscale.reporting.theme import COLOURS, GREY, INK, SHAPES, Figure, Row, data_of, finished, percent_ticks
@@ -49,10 +49,14 @@ class Frame:
 
     @property
     def token_ticks(self) -> list[float]:
-        """Doublings that fall inside: 500, 1,000, 2,000, ... where thinking is long, else powers of two."""
+        """Doublings that fall inside: 500, 1,000, 2,000, ... where thinking is long, else powers of two.
+
+        The ends of a range without doublings.
+        """
         unit = 125.0 if self.most_tokens >= 1000 else 1.0
         doublings = (unit * 2.0**power for power in range(-10, 30))
-        return [tick for tick in doublings if self.least_tokens <= tick <= self.most_tokens]
+        ticks = [tick for tick in doublings if self.least_tokens <= tick <= self.most_tokens]
+        return ticks if len(ticks) > 1 else [math.ceil(self.least_tokens), math.floor(self.most_tokens)]
 
 
 def scaling_figure(data: ReportData) -> Figure | None:
@@ -71,7 +75,8 @@ def scaling_figure(data: ReportData) -> Figure | None:
         name="scaling",
         title="Every method",
         caption=(
-            f"Each point is one cell of {data.main_model}; lines join the cells that differ in nothing but the budget. "
+            f"Each point is one cell of {data.main_model}; lines join cells that differ in nothing but the "
+            "budget, the number of waits or the prompt class. "
             "Bars are 95% bootstrap intervals over problems; the cells of a panel share their problems, so differences "
             "between them are known better than the bars suggest (see the paired comparisons). "
             "Labels: budget in tokens, or forced waits (w)."
@@ -150,8 +155,6 @@ def _point_rows(cells: Sequence[Cell], methods: list[str]) -> list[Row]:
     # The first method is drawn last, over the others that meet it where they change nothing.
     curves = sorted(series_of(cells).items(), key=lambda item: -methods.index(item[0][2]))
     for (_, _, method, waits, variant), curve in curves:
-        # Prompt classes differ in nothing but the variant: they are one curve.
-        joined = f"{method} {waits} {variant}" if any(cell.budget_tokens for cell in curve) or waits else method
         rows += [
             {
                 "tokens": cell.mean_thinking_tokens,
@@ -159,8 +162,8 @@ def _point_rows(cells: Sequence[Cell], methods: list[str]) -> list[Row]:
                 "low": 100 * cell.accuracy_low,
                 "high": 100 * cell.accuracy_high,
                 "method": method_name(method),
-                "curve": joined,
-                "order": order if joined != method else cell.mean_thinking_tokens,
+                "curve": _joined(curve, method, waits, variant),
+                "order": cell.mean_thinking_tokens if len(curve) == 1 else order,
                 "setting": setting(cell),
                 "accuracy": accuracy(cell),
                 "mean": count(cell.mean_thinking_tokens),
@@ -169,6 +172,16 @@ def _point_rows(cells: Sequence[Cell], methods: list[str]) -> list[Row]:
             for order, cell in enumerate(curve)
         ]
     return rows
+
+
+def _joined(curve: Sequence[Cell], method: str, waits: int, variant: str) -> str:
+    """The line that a series belongs to: its own where it has several budgets.
+
+    Single cells of one method join each other: numbers of waits of one string, or prompt classes.
+    """
+    if len(curve) > 1:
+        return f"{method} {waits} {variant}"
+    return f"{method} {variant if waits else ''}"
 
 
 def _reference_layers(reference: Cell | None) -> "list[alt.Chart]":
@@ -190,8 +203,11 @@ def _label_layers(frame: Frame, cells: Sequence[Cell], reference: Cell | None) -
     if reference is not None:
         text = f"base model {percent(reference.accuracy)}"
         wanted.append(Label(text, WIDTH - 3.4 * len(text), frame.y(100 * reference.accuracy)))
-    for cell in sorted(cells, key=lambda cell: (cell.waits > 0, cell.budget_tokens is not None and cell.waits > 0)):
-        if text := _label(cell):
+    methods = {cell.method for cell in cells if cell.budget_tokens is not None}
+    told = TRUNCATION if TRUNCATION in methods else min(methods, default="")
+    strings = [cell.variant for cell in cells if cell.waits]
+    for cell in sorted(cells, key=lambda cell: cell.waits > 0):
+        if text := _label(cell, told, strings[0] if strings else ""):
             wanted.append(Label(text, frame.x(cell.mean_thinking_tokens), frame.y(100 * cell.accuracy)))
     rows: list[Row] = [
         {"tokens": frame.tokens_at(label.x), "percent": frame.percent_at(label.y), "text": label.text}
@@ -204,10 +220,14 @@ def _label_layers(frame: Frame, cells: Sequence[Cell], reference: Cell | None) -
     ]
 
 
-def _label(cell: Cell) -> str:
-    """The shortest text that tells the cell from its neighbours; empty for forced cells below the largest budget."""
+def _label(cell: Cell, told: str, string: str) -> str:
+    """The shortest text that tells the cell from its neighbours.
+
+    Empty but for the budgets of the method `told`, the waits of one `string` without a budget, and prompt
+    classes: the others lie beside these, and tooltips name them.
+    """
     if cell.waits:
-        return f"{cell.waits}w" if cell.budget_tokens is None else ""
-    if cell.budget_tokens is not None:
-        return count(cell.budget_tokens)
-    return cell.variant or "none"
+        return f"{cell.waits}w" if cell.budget_tokens is None and cell.variant == string else ""
+    if cell.method == told:
+        return count(cell.budget_tokens) if cell.budget_tokens is not None else "none"
+    return cell.variant

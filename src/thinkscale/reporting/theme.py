@@ -1,6 +1,7 @@
 """How figures look, and how a specification becomes a picture. All of it works offline."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -106,7 +107,17 @@ def svg(figure: Figure) -> str:
     """The figure as a drawing that scales."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(dict(figure.spec), vl_version=vegalite_version()))
+    return _renumbered(str(vl_convert.vegalite_to_svg(dict(figure.spec), vl_version=vegalite_version())))
+
+
+def _renumbered(drawing: str) -> str:
+    """`drawing` with its clip paths numbered from zero: the renderer counts them over the life of the process."""
+    names = list(dict.fromkeys(re.findall(r'id="(clip\d+)"', drawing)))
+    return re.sub(
+        r'(id="|url\(#)(clip\d+)(?=["\)])',
+        lambda found: found[1] + (f"clip{names.index(found[2])}" if found[2] in names else found[2]),
+        drawing,
+    )
 
 
 def png(drawing: str) -> bytes:

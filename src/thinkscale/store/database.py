@@ -31,7 +31,7 @@ CREATE TABLE rows (
 );
 CREATE TABLE progress (
     stage TEXT PRIMARY KEY, done INTEGER NOT NULL, total INTEGER NOT NULL, unit_name TEXT NOT NULL,
-    started REAL NOT NULL, updated REAL NOT NULL, message TEXT NOT NULL
+    started REAL NOT NULL, updated REAL NOT NULL, seconds_left REAL
 );
 CREATE TABLE events (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, stage TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL

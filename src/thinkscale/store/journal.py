@@ -45,9 +45,9 @@ _INSERT_ROW = """
 INSERT INTO rows (stage, table_name, unit, unit_position, row_position, payload) VALUES (?, ?, ?, ?, ?, ?)
 """
 _PROGRESS = """
-INSERT INTO progress (stage, done, total, unit_name, started, updated, message) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO progress (stage, done, total, unit_name, started, updated, seconds_left) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (stage) DO UPDATE SET done = excluded.done, total = excluded.total, unit_name = excluded.unit_name,
-updated = excluded.updated, message = excluded.message
+updated = excluded.updated, seconds_left = excluded.seconds_left
 """
 
 
@@ -218,15 +218,15 @@ class Journal:
 
     # What other terminals see
 
-    def set_progress(self, stage: str, done: int, total: int, unit_name: str, message: str = "") -> None:
+    def set_progress(self, stage: str, done: int, total: int, unit_name: str, seconds_left: float | None = None) -> None:
         """Replaces the stage's progress: `done` of `total` things that are called `unit_name`."""
         now = time.time()
         with self._transaction() as connection:
-            connection.execute(_PROGRESS, (stage, done, total, unit_name, now, now, message))
+            connection.execute(_PROGRESS, (stage, done, total, unit_name, now, now, seconds_left))
 
     def progress(self) -> list[Progress]:
         """The last progress of each stage that gave any, oldest first."""
-        names = "stage, done, total, unit_name, started, updated, message"
+        names = "stage, done, total, unit_name, started, updated, seconds_left"
         return [Progress(*row) for row in self._query(f"SELECT {names} FROM progress ORDER BY started")]  # type: ignore[arg-type]
 
     def add_event(self, stage: str, kind: str, text: str) -> None:

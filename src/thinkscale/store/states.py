@@ -48,7 +48,7 @@ class Progress:
     unit_name: str
     started: float
     updated: float
-    message: str
+    seconds_left: float | None
 
 
 @dataclass(frozen=True, slots=True)

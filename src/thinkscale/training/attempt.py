@@ -122,6 +122,7 @@ def training_arguments(attempt: Attempt, folder: Path) -> SFTConfig:
         activation_checkpointing=settings.activation_checkpointing,
         use_cpu=on_cpu,
         dataloader_pin_memory=not on_cpu,
+        ddp_find_unused_parameters=False,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_steps=1,

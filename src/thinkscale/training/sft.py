@@ -59,7 +59,8 @@ def train_sft(
     The loss of a step is the mean negative log-likelihood over the trained tokens of its whole effective batch.
     `on_step` gets every step once, in order, in every call: steps that an interrupted call already made and
     saved are replayed from the checkpoint. With `checkpoints`, a killed call is continued by the next one with
-    the same rows, settings and base weights, to the same weights; the folder is emptied at the end.
+    the same rows, settings and base weights, to the same weights; the folder is emptied at the end. Under torchrun
+    the first process alone calls `on_step` and writes `out`.
 
     Raises MissingExtraError, ModelError (base model not usable), DataError (no rows, or over-long ones, see
     `fit_rows`), ConfigError (settings that cannot be met), StageError (the loss is not finite), StorageError.

@@ -65,9 +65,10 @@ class CompletionTrainer(SFTTrainer):
     ) -> Any:  # noqa: ANN401 - TRL's own signature
         """The summed negative log-likelihood of the trained tokens over `num_items_in_batch`.
 
-        TRL's loss measures entropy and top-1 accuracy on every step. On the CPU that, and the padding mask,
-        cost a tenth of the time; rows are padded on the right, so under causal attention no trained token can
-        see padding and the mask changes nothing. Elsewhere TRL's fused head is kept: it saves memory.
+        TRL's loss also measures entropy and top-1 accuracy on every step, and scores untrained tokens. On the
+        CPU that and the padding mask cost a fifth of the time (0.85 of a bare loop's tokens a second, against
+        1.0). Rows are padded on the right, so under causal attention no trained token sees padding, and the
+        mask changes nothing. Elsewhere TRL's fused head is kept: it saves memory.
         """
         alone = self.args.device.type == "cpu" and self.accelerator.num_processes == 1
         if not alone or self.aux_loss_enabled or return_outputs or num_items_in_batch is None:

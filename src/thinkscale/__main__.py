@@ -1,0 +1,5 @@
+"""`python -m thinkscale` is the command `thinkscale`."""
+
+from thinkscale.cli import main
+
+main()
