@@ -212,10 +212,17 @@ def test_provenance_and_the_paths_of_full_tables_are_given(markdown: str) -> Non
     assert rows_of(markdown, "host.cpus") == [["host.cpus", "2"]]
 
 
+@pytest.fixture
+def no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the seconds that making the page's script takes, where the script does not matter."""
+    monkeypatch.setattr("thinkscale.reporting.html.javascript_bundle", lambda: "")
+
+
 def bare(data: ReportData) -> ReportData:
     return ReportData(title=data.title, recipe="lab", models=(), problems_by_benchmark={}, stages=data.stages)
 
 
+@pytest.mark.usefixtures("no_bundle")
 def test_the_same_data_gives_the_same_bytes_and_stale_figures_go(data: ReportData, tmp_path: Path) -> None:
     small = replace(bare(data), steps=data.steps, fates=data.fates)
     first = {path.name: path.read_bytes() for path in write_report(small, tmp_path / "a")}
@@ -227,6 +234,7 @@ def test_the_same_data_gives_the_same_bytes_and_stale_figures_go(data: ReportDat
     assert (tmp_path / "a" / "figures" / "selection.png").exists()
 
 
+@pytest.mark.usefixtures("no_bundle")
 def test_rows_that_vanish_without_a_reason_are_reported(data: ReportData, tmp_path: Path) -> None:
     write_report(bare(data), tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -240,6 +248,7 @@ def test_a_report_of_nothing_is_still_a_report(tmp_path: Path) -> None:
     assert "Empty &amp; &lt;new&gt;" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("no_bundle")
 def test_one_cell_without_a_base_model_is_enough(data: ReportData, tmp_path: Path) -> None:
     scores = tuple(
         score

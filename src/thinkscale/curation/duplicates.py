@@ -5,7 +5,8 @@ the smaller one. Rows are taken in the order given, which is the order of prefer
 row that was kept before. So a dropped row always repeats the very row that it names, and chains do not grow.
 
 Left out of the count are n-grams that more than 100 different rows have: they are phrases ("where m and n are
-relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared by `whole_key` only.
+relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared by `whole_key`
+only.
 """
 
 from collections import Counter

@@ -120,7 +120,7 @@ def shared_span(text: str, other: str, n: int = DEFAULT_N) -> str:
 
 
 def distinct_grams(documents: Sequence[Document], n: int) -> tuple[Integers, Integers]:
-    """Each document's distinct n-grams as two arrays, position of the document and number of the n-gram, both sorted."""
+    """Each document's distinct n-grams as two sorted arrays: position of the document, number of the n-gram."""
     tables, grams = _number(documents, n)
     owners = np.repeat(np.arange(len(documents), dtype=np.int64), [len(part) for part in grams])
     size = tables.sizes[-1]

@@ -41,7 +41,7 @@ class Label:
 def placed(labels: Iterable[Label], obstacles: Sequence[Box], width: float, height: float) -> list[Label]:
     """Those of `labels` that find a free place beside their point, the first given the first choice.
 
-    Tries above, below, right and left of the point; a label without room is left out, since a tooltip
+    Tries right and left of the point, then above and below; a label without room is left out, since a tooltip
     and a table tell the same.
     """
     taken = list(obstacles)
@@ -62,14 +62,15 @@ def _places(label: Label) -> list[Box]:
     text_width = CHARACTER_WIDTH * len(label.text)
     aside = GAP + text_width / 2
     diagonal = GAP * 0.8
+    # Beside the point first: intervals run through it from above to below.
     offsets = [
-        (0.0, -RISE),
-        (0.0, RISE),
         (aside, 0.0),
         (-aside, 0.0),
-        (aside - 3, -diagonal),
         (aside - 3, diagonal),
         (3 - aside, -diagonal),
+        (aside - 3, -diagonal),
         (3 - aside, diagonal),
+        (0.0, -RISE),
+        (0.0, RISE),
     ]
     return [Box(label.x + dx, label.y + dy, text_width, LINE_HEIGHT) for dx, dy in offsets]

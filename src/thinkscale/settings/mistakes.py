@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from thinkscale.settings.annotations import UNKNOWN, all_paths, descend, item, members, models
+from thinkscale.settings.annotations import UNKNOWN, all_paths, annotation_at, descend, item, members, models
 from thinkscale.settings.source import Data, Hint, Keys, Source, dotted
 
 _WANTED = {
