@@ -51,7 +51,9 @@ def test_there_are_61_domains_with_two_digit_codes() -> None:
     assert DOMAINS["11"] == "Number theory"
 
 
-@pytest.mark.parametrize(("given", "value"), [("11", "11"), (" Algebra ", "Algebra"), (None, "unknown"), ("", "unknown")])
+@pytest.mark.parametrize(
+    ("given", "value"), [("11", "11"), (" Algebra ", "Algebra"), (None, "unknown"), ("", "unknown")]
+)
 def test_a_domain_is_what_the_source_says(given: JSON, value: str) -> None:
     label = domain_of(Problem(id="p", source="s", question="?", extra={"domain": given}))
     assert (label.name, label.value, label.by) == ("domain", value, "source")

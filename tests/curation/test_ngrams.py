@@ -71,7 +71,9 @@ def test_whole_keys_ignore_case_spacing_and_punctuation_but_no_signs(left: str, 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
 def test_hits_are_those_of_a_plain_search(n: int) -> None:
     generator = random.Random(n)
-    texts = [" ".join(generator.choices("abcd" if n > 2 else "abcdefghijkl", k=generator.randrange(25))) for _ in range(60)]
+    texts = [
+        " ".join(generator.choices("abcd" if n > 2 else "abcdefghijkl", k=generator.randrange(25))) for _ in range(60)
+    ]
     asked, indexed = texts[:30], texts[30:]
 
     def grams(text: str) -> set[tuple[str, ...]]:
@@ -159,7 +161,9 @@ def test_known_overlaps_of_pools_and_benchmarks_are_found(data_folder: Path) -> 
         return [Document(id=f"{path.name}/{i}", text=json.loads(line)[field]) for i, line in enumerate(lines)]
 
     benchmarks = [
-        row for name in ("math500", "aime24", "amc23") for row in read(data_folder / f"benchmarks/{name}.jsonl", "problem")
+        row
+        for name in ("math500", "aime24", "amc23")
+        for row in read(data_folder / f"benchmarks/{name}.jsonl", "problem")
     ]
     benchmarks += read(data_folder / "benchmarks/olympiadbench_oe_en.jsonl.gz", "question")
     names = ("math_train", "deepscaler_difficulty", "dapo_math_17k", "aime_1983_2023")
@@ -171,7 +175,9 @@ def test_known_overlaps_of_pools_and_benchmarks_are_found(data_folder: Path) -> 
     for row in benchmarks:
         by_key.setdefault(alphanumeric(row.text), []).append(row.id)
     known = {(row.id, other) for row in pool for other in by_key.get(alphanumeric(row.text), [])}
-    print(f"\n{len(pool)} questions against {len(benchmarks)}: {seconds:.1f} s, {len(found)} hits, {len(known)} known pairs")
+    print(
+        f"\n{len(pool)} questions against {len(benchmarks)}: {seconds:.1f} s, {len(found)} hits, {len(known)} known pairs"
+    )
     assert len(known) >= 40
     assert known <= found
     assert seconds < 60

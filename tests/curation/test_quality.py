@@ -36,7 +36,9 @@ def response(
 
 
 def grade(verdict: Verdict) -> Grade:
-    return Grade(response_key="k", problem_id="p", grader="rules", verdict=verdict, tier="numeric", evidence="3 against 2")
+    return Grade(
+        response_key="k", problem_id="p", grader="rules", verdict=verdict, tier="numeric", evidence="3 against 2"
+    )
 
 
 @pytest.mark.parametrize(("reason", "text"), POSITIVES)

@@ -46,11 +46,13 @@ def test_an_unknown_format_names_those_there_are() -> None:
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_a_training_row_reads_as_the_format_says_and_splits_again(name: str) -> None:
     bound = BoundFormat(find_format(name), open_tokenizer("lab"))
+    ids = bound.training_ids(USER, "7 a+5=2", r"Final Answer: \boxed{2}")
+    assert ids.completion[-1] == bound.eos_id
+    assert bound.decode(ids.completion).startswith(bound.format.think_open)
     prompt = bound.thinking_prompt(USER)
-    completion = bound.completion("7 a+5=2", r"Final Answer: \boxed{2}")
-    assert completion[-1] == bound.eos_id
-    assert bound.decode(prompt).endswith(bound.format.think_open)
-    whole = bound.decode((*prompt, *completion[:-1]))
+    assert (ids.prompt + ids.completion)[: len(prompt)] == prompt, "what is trained is what evaluation continues"
+    assert bound.decode(ids.completion[: ids.thinking_tokens]).endswith("7 a+5=2\n")
+    whole = bound.decode((*ids.prompt, *ids.completion[:-1]))
     parts = split_text(whole.split("assistant\n", 1)[1], bound.format)
     assert (parts.thinking, parts.answer, parts.terminated) == ("7 a+5=2", r"Final Answer: \boxed{2}", True)
 

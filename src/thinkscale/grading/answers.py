@@ -46,6 +46,9 @@ LEADING_ANSWER_IS = re.compile(
     rf"\s*(?:so\s+)?(?:the\s+)?(?:final\s+|correct\s+)?answer\s+is\s*[:：]?{MARKS}\s*", re.IGNORECASE
 )
 FORMULA = r"(?:\$\$[^$]+\$\$|\$[^$\s](?:[^$]*[^$\s])?\$(?!\d)|\\\([^$]*?\\\)|\\\[[^$]*?\\\])"
+SINGLE_FORMULA = re.compile(
+    r"\$\$?\s*([^$]*[^$\s])\s*\$\$?|\\\(\s*((?:(?!\\\)).)*\S)\s*\\\)|\\\[\s*((?:(?!\\\]).)*\S)\s*\\\]", re.DOTALL
+)
 FORMULAS = re.compile(rf"{FORMULA}(?:\s*(?:,|;|,?\s*\band\b|,?\s*\bor\b)\s*{FORMULA})*(?:\s*%)?")
 SENTENCE_END = re.compile(r"\.(?:\s|$)|\n")
 
@@ -133,6 +136,10 @@ def _phrase(text: str, start: int, rule: str) -> Extraction | None:
     stop = SENTENCE_END.search(window)
     length = formulas.end() if formulas else stop.start() if stop else len(window)
     answer = window[:length].rstrip(" \t*_")
+    single = SINGLE_FORMULA.fullmatch(answer)
+    if single:
+        start += single.start(single.lastindex or 0)
+        answer = single.group(single.lastindex or 0)
     if not answer or LABEL.match(answer):
         return None
     return Extraction(text=answer, rule=rule, span=(start, start + len(answer)))

@@ -201,8 +201,9 @@ def _label_layers(frame: Frame, cells: Sequence[Cell], reference: Cell | None) -
     obstacles = [Box(frame.x(cell.mean_thinking_tokens), frame.y(100 * cell.accuracy), POINT, POINT) for cell in cells]
     wanted = []
     if reference is not None:
-        text = f"base model {percent(reference.accuracy)}"
-        wanted.append(Label(text, WIDTH - 3.4 * len(text), frame.y(100 * reference.accuracy)))
+        text, level = f"base model {percent(reference.accuracy)}", frame.y(100 * reference.accuracy)
+        obstacles.append(Box(WIDTH / 2, level, WIDTH, 2))
+        wanted.append(Label(text, WIDTH - 3.4 * len(text), level))
     methods = {cell.method for cell in cells if cell.budget_tokens is not None}
     told = TRUNCATION if TRUNCATION in methods else min(methods, default="")
     strings = [cell.variant for cell in cells if cell.waits]

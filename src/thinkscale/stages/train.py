@@ -42,10 +42,8 @@ def training_rows(examples: Iterator[Example], bound: BoundFormat) -> Iterator[T
     """Examples as ids, with the mask of what is trained: all that the assistant's last turn holds."""
     for example in examples:
         *before, reply = example.messages
-        prompt = bound.thinking_prompt(before)
-        thinking = bound.encode((reply.thinking or "").strip("\n") + "\n")
-        completion = bound.completion(reply.thinking or "", reply.content)
-        yield build_row(example.problem_id, prompt, completion, thinking_tokens=len(thinking))
+        ids = bound.training_ids(before, reply.thinking or "", reply.content)
+        yield build_row(example.problem_id, ids.prompt, ids.completion, thinking_tokens=ids.thinking_tokens)
 
 
 def sft_settings(settings: TrainSettings, model: str, seed: int) -> SftSettings:

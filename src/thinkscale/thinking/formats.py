@@ -159,9 +159,11 @@ class BoundFormat:
     def thinking_prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Prompt ids with the thinking opened, once only: some templates open it themselves."""
         prompt = self.chat_prompt(messages)
-        if prompt.rstrip("\n").endswith(self.format.think_open.strip()):
-            return self.encode(prompt)
-        return self.encode(prompt + self.format.think_open)
+        return self.encode(prompt + self._opening(prompt))
+
+    def _opening(self, prompt: str) -> str:
+        opens_itself = prompt.rstrip("\n").endswith(self.format.think_open.strip())
+        return "" if opens_itself else self.format.think_open
 
     def closing(self, thinking_ids: Sequence[int], *, cut: bool) -> Closing:
         """What follows the thinking: the answer's opening, and after a cut a line break and `Final Answer:`."""
@@ -171,7 +173,21 @@ class BoundFormat:
         line_break = "" if tail.endswith("\n") or not thinking_ids else "\n"
         return Closing(self.encode(line_break + self.format.answer_open), self.encode(FORCED_ANSWER))
 
-    def completion(self, thinking: str, answer: str) -> tuple[int, ...]:
-        """Ids of what a model should have written: thinking, answer and the end of its turn."""
-        text = thinking.strip("\n") + "\n" + self.format.answer_open + answer + self.format.answer_end
-        return (*self.encode(text), self.eos_id)
+    def training_ids(self, messages: Sequence[Message], thinking: str, answer: str) -> "TrainingIds":
+        """What a model is shown and what it should then write: opening, thinking, answer, end of turn.
+
+        The opening is trained too (as s1 does), so that the model thinks also where nobody opens it for it.
+        """
+        prompt = self.chat_prompt(messages)
+        opened = self.encode(self._opening(prompt) + thinking.strip("\n") + "\n")
+        rest = self.encode(self.format.answer_open + answer + self.format.answer_end)
+        return TrainingIds(self.encode(prompt), (*opened, *rest, self.eos_id), len(opened))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingIds:
+    """A training row in parts. The first `thinking_tokens` ids of the completion are opening and thinking."""
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+    thinking_tokens: int
