@@ -1,6 +1,6 @@
 """How long `thinkscale --help` takes, beside a Python that does nothing, in one run.
 
-    python benchmarks/startup.py --out benchmarks/startup.json
+python benchmarks/startup.py --out benchmarks/startup.json
 """
 
 import argparse

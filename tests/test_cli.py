@@ -26,7 +26,7 @@ generate:
 
 
 def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [sys.executable, "-m", "thinkscale", *arguments],
         capture_output=True,
         text=True,
@@ -34,6 +34,7 @@ def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[s
         timeout=100,
         **options,  # type: ignore[call-overload]
     )
+    return done
 
 
 def refused(*arguments: str, code: int = 2, **options: object) -> str:
@@ -86,7 +87,9 @@ def test_a_row_without_a_question_is_refused_and_can_be_dropped(recipe: Path) ->
     message = refused("run", str(recipe), "--out", out, "--until", "collect")
     assert "pool.jsonl:2: missing_question" in message
     assert "collect.malformed=drop" in message
-    again = command("run", str(recipe), "--out", out, "--until", "collect", "--set", "collect.malformed=drop", "--fresh")
+    again = command(
+        "run", str(recipe), "--out", out, "--until", "collect", "--set", "collect.malformed=drop", "--fresh"
+    )
     assert again.returncode == 0, again.stderr
     story = json.loads(command("why", out, "q2", "--json").stdout)
     assert story["fate"][0]["reason"] == "missing_question"

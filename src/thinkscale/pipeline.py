@@ -131,7 +131,9 @@ def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
     if stage in ("train", "evaluate"):
         found["student"] = {"format": recipe.student.thinking_format, "model": model_identity(recipe.student.model)}
     if stage in ("select", "evaluate") and recipe.evaluate:
-        found["benchmarks"] = [benchmark_json(item) for item in load_benchmarks(recipe.evaluate, recipe.seed)]
+        found["benchmarks"] = [
+            benchmark_json(item) for item in load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
+        ]
     return found
 
 

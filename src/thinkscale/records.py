@@ -277,7 +277,7 @@ def _hints(record_type: type) -> dict[str, object]:
 
 def from_row(record_type: type[R], row: Mapping[str, object]) -> R:
     """The record that `to_row` made `row` of. Raises EncodingError on unknown keys: our own files have none."""
-    hints = _hints(record_type)
+    hints = _hints(record_type)  # type: ignore[arg-type]  # mypy: a type[R] is hashable all the same
     unknown = set(row) - set(hints)
     if unknown:
         raise EncodingError(f"{record_type.__name__} has no field {', '.join(sorted(unknown))}")
@@ -299,7 +299,7 @@ def _decode(hint: object, value: object) -> object:
             return tuple(_decode(arguments[0], item) for item in value)
         return tuple(_decode(argument, item) for argument, item in zip(arguments, value, strict=True))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return hint(value)
+        return hint(str(value))
     if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
         assert isinstance(value, Mapping)
         return from_row(hint, value)

@@ -160,12 +160,9 @@ def test_known_overlaps_of_pools_and_benchmarks_are_found(data_folder: Path) -> 
         lines = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).splitlines()
         return [Document(id=f"{path.name}/{i}", text=json.loads(line)[field]) for i, line in enumerate(lines)]
 
-    benchmarks = [
-        row
-        for name in ("math500", "aime24", "amc23")
-        for row in read(data_folder / f"benchmarks/{name}.jsonl", "problem")
-    ]
-    benchmarks += read(data_folder / "benchmarks/olympiadbench_oe_en.jsonl.gz", "question")
+    folder = data_folder / "benchmarks"
+    benchmarks = [row for name in ("math500", "aime24", "amc23") for row in read(folder / f"{name}.jsonl", "problem")]
+    benchmarks += read(folder / "olympiadbench_oe_en.jsonl.gz", "question")
     names = ("math_train", "deepscaler_difficulty", "dapo_math_17k", "aime_1983_2023")
     pool = [row for name in names for row in read(data_folder / f"pool/{name}.jsonl.gz", "problem")]
     start = time.process_time()
@@ -175,9 +172,7 @@ def test_known_overlaps_of_pools_and_benchmarks_are_found(data_folder: Path) -> 
     for row in benchmarks:
         by_key.setdefault(alphanumeric(row.text), []).append(row.id)
     known = {(row.id, other) for row in pool for other in by_key.get(alphanumeric(row.text), [])}
-    print(
-        f"\n{len(pool)} questions against {len(benchmarks)}: {seconds:.1f} s, {len(found)} hits, {len(known)} known pairs"
-    )
+    print(f"\n{len(pool)} questions against {len(benchmarks)}: {seconds:.1f} s; {len(found)} hits, {len(known)} known")
     assert len(known) >= 40
     assert known <= found
     assert seconds < 60

@@ -92,8 +92,8 @@ HOSTILE_ANSWERS = {
 @pytest.mark.parametrize("text", HOSTILE_ANSWERS.values(), ids=HOSTILE_ANSWERS.keys())
 def test_a_hostile_answer_is_compared_quickly_and_never_crashes(text: str) -> None:
     assert compare(text, "42").outcome is not Outcome.EQUAL
-    assert cpu_seconds(lambda: compare(text, "42")) < 0.1
-    assert cpu_seconds(lambda: compare(text, text + " ")) < 0.1
+    assert cpu_seconds(lambda: compare(text, "42")) < 0.25
+    assert cpu_seconds(lambda: compare(text, text + " ")) < 0.25
 
 
 HOSTILE_TEXTS = {
@@ -114,8 +114,8 @@ HOSTILE_TEXTS = {
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS.keys())
 def test_a_megabyte_of_text_is_searched_quickly(text: str) -> None:
-    assert cpu_seconds(lambda: extract_answer(text)) < 0.2
-    assert cpu_seconds(lambda: extract_choice(text, ("a", "b"))) < 0.2
+    assert cpu_seconds(lambda: extract_answer(text)) < 0.5
+    assert cpu_seconds(lambda: extract_choice(text, ("a", "b"))) < 0.5
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

@@ -1,5 +1,6 @@
 """Files of rows: every ending round-trips, and a broken file is named with its line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     write_rows(path, ROWS)
 
-    def broken():  # type: ignore[no-untyped-def]
+    def broken() -> Iterator[dict[str, JSON]]:
         yield ROWS[0]
         raise RuntimeError("stop")
 

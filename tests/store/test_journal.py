@@ -116,11 +116,17 @@ def test_threads_share_a_journal(journal: Journal) -> None:
 
 
 def test_progress_and_events_are_kept(journal: Journal) -> None:
-    journal.set_progress("collect", 1, 10, "problems", "reading")
+    journal.set_progress("collect", 1, 10, "problems", 1.5)
     started = journal.progress()[0].started
     journal.set_progress("collect", 4, 10, "problems")
     (found,) = journal.progress()
-    assert (found.stage, found.done, found.total, found.unit_name, found.seconds_left) == ("collect", 4, 10, "problems", None)
+    assert (found.stage, found.done, found.total, found.unit_name, found.seconds_left) == (
+        "collect",
+        4,
+        10,
+        "problems",
+        None,
+    )
     assert found.started == started
     assert found.updated >= started
     journal.add_event("collect", "retry", "429 from the server")

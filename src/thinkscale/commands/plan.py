@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from thinkscale.config import Recipe
+from thinkscale.config import EvaluateSettings
 from thinkscale.errors import DriftError
 from thinkscale.keys import JSON
 from thinkscale.pipeline import LoadedRecipe, identity, load_recipe, stages_of
 from thinkscale.settings import settings_table
-from thinkscale.sources.benchmarks import load_benchmark
-from thinkscale.stages.evaluate import sweep_settings
+from thinkscale.stages.evaluate import load_benchmarks, sweep_settings
 from thinkscale.store.run import RunDirectory
 from thinkscale.thinking.sweep import plan_trajectories
 
@@ -19,7 +18,7 @@ def plan(recipe: str, out: Path | None, overrides: tuple[str, ...]) -> dict[str,
     folder = out or Path("runs") / loaded.recipe.name
     states = _states(loaded, folder)
     rows: list[JSON] = [
-        {"stage": name, "state": states.get(name, "to do"), "work": _work(loaded.recipe, name)}
+        {"stage": name, "state": states.get(name, "to do"), "work": _work(loaded, name)}
         for name in [*stages_of(loaded.recipe), "report"]
     ]
     return {"recipe": loaded.recipe.name, "out": str(folder), "stages": rows}
@@ -43,7 +42,8 @@ def _states(loaded: LoadedRecipe, folder: Path) -> dict[str, str]:
     return states
 
 
-def _work(recipe: Recipe, stage: str) -> str:
+def _work(loaded: LoadedRecipe, stage: str) -> str:
+    recipe = loaded.recipe
     if stage == "collect" and recipe.collect:
         sizes = [getattr(source, "size", None) for source in recipe.collect.sources]
         known = sum(size for size in sizes if size)
@@ -59,15 +59,14 @@ def _work(recipe: Recipe, stage: str) -> str:
         steps = -(-recipe.select.count // recipe.train.effective_batch_size) * recipe.train.epochs
         return f"{steps:,} steps of {recipe.train.effective_batch_size} rows"
     if stage == "evaluate" and recipe.evaluate:
-        return _sweep(recipe)
+        return _sweep(recipe.evaluate, loaded)
     return "what the stages before it made"
 
 
-def _sweep(recipe: Recipe) -> str:
+def _sweep(settings: EvaluateSettings, loaded: LoadedRecipe) -> str:
     """Trajectories, cells, and the bound on tokens, with and without shared prefixes."""
-    settings = recipe.evaluate
-    assert settings is not None
-    problems = sum(len(load_benchmark(name, recipe.seed).problems) for name in settings.benchmarks) * settings.samples
+    benchmarks = load_benchmarks(settings, loaded.recipe.seed, loaded.folder)
+    problems = sum(len(benchmark.problems) for benchmark in benchmarks) * settings.samples
     cells = sweep_settings(settings)
     plans = plan_trajectories(cells, settings.max_thinking_tokens)
     shared = problems * sum(item.reach(0) for item in plans)

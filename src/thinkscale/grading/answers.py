@@ -18,6 +18,8 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 50_000
 """Only this much of the end of a text is searched: an answer stands at the end."""
 MAX_PHRASE_CHARACTERS = 2_000
+MAX_TRIED = 20
+"""Labels from the end that are tried until one has something after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def _tagged(text: str) -> Extraction | None:
 
 
 def _labelled(text: str) -> Extraction | None:
-    for match in reversed(list(LABEL.finditer(text))):
+    for match in reversed(list(LABEL.finditer(text))[-MAX_TRIED:]):
         found = _phrase(text, match.end(), "final_answer" if match["final"] else "answer")
         if found:
             return found
@@ -119,7 +121,7 @@ def _labelled(text: str) -> Extraction | None:
 
 
 def _answer_is(text: str) -> Extraction | None:
-    for match in reversed(list(ANSWER_IS.finditer(text))):
+    for match in reversed(list(ANSWER_IS.finditer(text))[-MAX_TRIED:]):
         found = _phrase(text, match.end(), "answer_is")
         if found:
             return found

@@ -224,7 +224,7 @@ def _texts(left: Form, right: Form) -> tuple[Outcome, str]:
         [SYNONYMS.get(word, word) for word in form.text.split() if word not in ARTICLES] for form in (left, right)
     )
     joined, other = ("".join(words).translate(JOINTS) for words in (ours, theirs))
-    if joined == other:
+    if joined == other or left.text.translate(JOINTS) == right.text.translate(JOINTS):
         return EQUAL, "text"
     if joined in other or other in joined:
         return UNDECIDED, "similar words"

@@ -48,7 +48,7 @@ def _values(left: Form, a: Exact, right: Form, b: Exact) -> tuple[Outcome, str]:
 
 def _other_reading(a: Exact, b: Exact, unit: str) -> bool:
     """Whether a unit on one side has another reading under which the sides may be equal."""
-    if unit == "%":
+    if unit in ("%", "cent"):
         hundred = exact.rational(100)
         return exact.equal(exact.multiplied(a, hundred), b) or exact.equal(a, exact.multiplied(b, hundred))
     return unit == "degree" and (exact.contains(a, "\\pi") or exact.contains(b, "\\pi"))

@@ -66,16 +66,13 @@ def short_snippet_row(rng: random.Random) -> Row:
 
 
 def opening_row(rng: random.Random) -> Row:
-    """A question and the first steps of its chain in plain text; at most three, and the answer where they are all."""
-    question = draw_question(rng, rng.choice(("numeric", "closed")), rng.randint(1, MAX_LEVEL))
-    steps = question.steps[:LONGEST_PLAIN_CHAIN]
-    row: Row = [(text_of(question) + "\n", False), (str(question.start), True)]
-    value = question.start
-    for step in steps:
-        value = apply(value, step)
-        row += [(f" {step.label}", True), (f"{step.operation}{step.operand}={value}", True)]
-    if len(steps) == len(question.steps):
-        row += [("\n", True), (rf"Final Answer: \boxed{{{answer_of(question, value)}}}", True)]
+    """A question and the first three steps of its chain in plain text, once or more."""
+    question = draw_question(rng, rng.choice(FAMILIES), rng.randint(1, MAX_LEVEL))
+    steps = question.steps[: rng.randint(1, LONGEST_PLAIN_CHAIN)]
+    row: Row = [(text_of(question) + "\n", False)]
+    for _ in range(rng.randint(1, 3)):
+        first, *rest = _worked(question.start, steps)
+        row += [(first[0], True), *((text, True) for text, _ in rest), ("\n", len(steps) == len(question.steps))]
     return row
 
 

@@ -55,16 +55,17 @@ class Stage:
 
 STAGES = (
     Stage(name="facts", steps=350, mixture={curriculum.fact_row: 1.0}),
-    Stage(name="short questions", steps=1000, mixture={curriculum.fact_row: 0.1, curriculum.short_snippet_row: 0.9}),
+    Stage(name="short questions", steps=1100, mixture={curriculum.fact_row: 0.1, curriculum.short_snippet_row: 0.9}),
     Stage(
         name="all",
-        steps=1500,
+        steps=1700,
         mixture={
             curriculum.fact_row: 0.05,
-            curriculum.short_snippet_row: 0.1,
-            curriculum.snippet_row: 0.5,
-            curriculum.option_row: 0.2,
-            curriculum.instant_row: 0.15,
+            curriculum.snippet_row: 0.4,
+            curriculum.opening_row: 0.15,
+            curriculum.option_row: 0.1,
+            curriculum.instant_row: 0.1,
+            curriculum.notes_row: 0.2,
         },
     ),
 )

@@ -21,12 +21,12 @@ from thinkscale.lab.chain import (
 )
 from thinkscale.records import Finish
 
-SLIP_RATE = 0.08
+SLIP_RATE = 0.1
 """Chance that one step of a first pass is off by one."""
-CHECK_RATE_AFTER_SLIP = 0.5
+CHECK_RATE_AFTER_SLIP = 0.7
 CHECK_RATE = 0.25
 """Chance of a check after a pass without a slip; each further check after a check is as likely."""
-MOST_CHECKS = 2
+MOST_CHECKS = 3
 ERROR_RATE = 0.01
 CUT_RATE = 0.02
 NO_ANSWER_RATE = 0.01

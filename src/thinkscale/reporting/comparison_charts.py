@@ -54,6 +54,30 @@ def truncation_figure(data: ReportData) -> Figure | None:
 def _truncation_panel(name: str, cells: Sequence[Cell], models: list[str]) -> "alt.LayerChart | alt.FacetChart":
     import altair as alt
 
+    ordered = sorted({cell.budget_tokens for cell in cells}, key=lambda limit: (limit is None, limit or 0))
+    ticks = percent_ticks(
+        min(100 * cell.accuracy_low for cell in cells),
+        max(100 * max(cell.accuracy_high, cell.accuracy_of_finished) for cell in cells),
+    )
+    scale, axis = alt.Scale(domain=[ticks[0], ticks[-1]], nice=False, zero=False), alt.Axis(values=ticks)
+    x = alt.X("budget:O", title="budget (tokens)", sort=[_short_budget(limit) for limit in ordered]).axis(labelAngle=0)
+    y = alt.Y("percent:Q", title="accuracy (%)", scale=scale, axis=axis)
+    low = alt.Y("low:Q", title="accuracy (%)", scale=scale, axis=axis)
+    colour = alt.Color("model:N").scale(domain=models, range=list(COLOURS[: len(models)]))
+    shape = alt.Shape("model:N").scale(domain=models, range=list(SHAPES[: len(models)]))
+    tips = {"model": "model", "budget": "budget", "accuracy": "accuracy", "bound": "cut-off left out", "cut": "cut off"}
+    chart = alt.Chart(data_of(_truncation_rows(cells)), width=WIDTH, height=HEIGHT, title=name)
+    return alt.layer(
+        chart.mark_area(opacity=0.22).encode(x, y, alt.Y2("finished:Q"), colour),
+        chart.mark_rule(opacity=0.5, strokeWidth=1.5).encode(x, low, alt.Y2("high:Q"), colour),
+        chart.mark_line(strokeWidth=1.8).encode(x, y, colour, alt.Order("order:Q")),
+        chart.mark_point(filled=True, size=65, opacity=1, stroke="white", strokeWidth=0.7).encode(
+            x, y, colour, shape, tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]
+        ),
+    )
+
+
+def _truncation_rows(cells: Sequence[Cell]) -> list[Row]:
     rows: list[Row] = []
     for curve in series_of(cells).values():
         rows += [
@@ -71,27 +95,7 @@ def _truncation_panel(name: str, cells: Sequence[Cell], models: list[str]) -> "a
             }
             for order, cell in enumerate(curve)
         ]
-    ordered = sorted({cell.budget_tokens for cell in cells}, key=lambda limit: (limit is None, limit or 0))
-    ticks = percent_ticks(
-        min(100 * cell.accuracy_low for cell in cells),
-        max(100 * max(cell.accuracy_high, cell.accuracy_of_finished) for cell in cells),
-    )
-    scale, axis = alt.Scale(domain=[ticks[0], ticks[-1]], nice=False, zero=False), alt.Axis(values=ticks)
-    x = alt.X("budget:O", title="budget (tokens)", sort=[_short_budget(limit) for limit in ordered]).axis(labelAngle=0)
-    y = alt.Y("percent:Q", title="accuracy (%)", scale=scale, axis=axis)
-    low = alt.Y("low:Q", title="accuracy (%)", scale=scale, axis=axis)
-    colour = alt.Color("model:N").scale(domain=models, range=list(COLOURS[: len(models)]))
-    shape = alt.Shape("model:N").scale(domain=models, range=list(SHAPES[: len(models)]))
-    tips = {"model": "model", "budget": "budget", "accuracy": "accuracy", "bound": "cut-off left out", "cut": "cut off"}
-    chart = alt.Chart(data_of(rows), width=WIDTH, height=HEIGHT, title=name)
-    return alt.layer(
-        chart.mark_area(opacity=0.22).encode(x, y, alt.Y2("finished:Q"), colour),
-        chart.mark_rule(opacity=0.5, strokeWidth=1.5).encode(x, low, alt.Y2("high:Q"), colour),
-        chart.mark_line(strokeWidth=1.8).encode(x, y, colour, alt.Order("order:Q")),
-        chart.mark_point(filled=True, size=65, opacity=1, stroke="white", strokeWidth=0.7).encode(
-            x, y, colour, shape, tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in tips.items()]
-        ),
-    )
+    return rows
 
 
 def _short_budget(budget_tokens: int | None) -> str:

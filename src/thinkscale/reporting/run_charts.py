@@ -109,25 +109,7 @@ def saving_figure(data: ReportData) -> Figure | None:
         return None
     import altair as alt
 
-    several = len({saving.model for saving in data.savings}) > 1
-    rows: list[Row] = []
-    for saving in data.savings:
-        sweep = f"{saving.benchmark} · {saving.model}" if several else saving.benchmark
-        generated = saving.thinking_tokens_generated
-        times = f"{saving.thinking_tokens_separate / generated:.1f}× fewer" if generated else ""
-        parts = [
-            ("separate", SEPARATE, saving.thinking_tokens_separate, 0),
-            ("shared", SHARED, generated, 0),
-            ("shared", ANSWERS, saving.answer_tokens_generated, generated),
-        ]
-        rows += [
-            {
-                "sweep": sweep, "run": run, "part": part, "start": start, "end": start + tokens,
-                "tokens": count(tokens), "text": times if part == ANSWERS else "",
-            }
-            for run, part, tokens, start in parts
-        ]  # fmt: skip
-    chart = alt.Chart(data_of(rows), width=560, height=alt.Step(16, **{"for": "offset"}))
+    chart = alt.Chart(data_of(_saving_rows(data)), width=560, height=alt.Step(16, **{"for": "offset"}))
     colour = alt.Color("part:N", sort=[SEPARATE, SHARED, ANSWERS]).scale(
         domain=[SEPARATE, SHARED, ANSWERS], range=["#9ca3af", BLUE, COLOURS[4]]
     )
@@ -152,6 +134,29 @@ def saving_figure(data: ReportData) -> Figure | None:
         alt="Bars: thinking tokens of separate runs beside generated thinking and answer tokens, for each sweep.",
         spec=finished(drawn),
     )
+
+
+def _saving_rows(data: ReportData) -> list[Row]:
+    """Three bars for each sweep; the answers start where the shared thinking ends."""
+    several = len({saving.model for saving in data.savings}) > 1
+    rows: list[Row] = []
+    for saving in data.savings:
+        sweep = f"{saving.benchmark} · {saving.model}" if several else saving.benchmark
+        generated = saving.thinking_tokens_generated
+        times = f"{saving.thinking_tokens_separate / generated:.1f}× fewer" if generated else ""
+        parts = [
+            ("separate", SEPARATE, saving.thinking_tokens_separate, 0),
+            ("shared", SHARED, generated, 0),
+            ("shared", ANSWERS, saving.answer_tokens_generated, generated),
+        ]
+        rows += [
+            {
+                "sweep": sweep, "run": run, "part": part, "start": start, "end": start + tokens,
+                "tokens": count(tokens), "text": times if part == ANSWERS else "",
+            }
+            for run, part, tokens, start in parts
+        ]  # fmt: skip
+    return rows
 
 
 def _total(data: ReportData) -> str:

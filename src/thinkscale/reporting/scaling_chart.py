@@ -29,9 +29,8 @@ class Frame:
     percent_ticks: list[int]
 
     def x(self, tokens: float) -> float:
-        """Distance from the left edge; cells without thinking stand on the edge."""
-        share = math.log(max(tokens, self.least_tokens) / self.least_tokens)
-        return WIDTH * share / math.log(self.most_tokens / self.least_tokens)
+        """Distance from the left edge."""
+        return WIDTH * math.log(tokens / self.least_tokens) / math.log(self.most_tokens / self.least_tokens)
 
     def y(self, accuracy_percent: float) -> float:
         """Distance from the upper edge."""
@@ -61,7 +60,8 @@ class Frame:
 
 def scaling_figure(data: ReportData) -> Figure | None:
     """Accuracy against mean thinking tokens of the report's main model, its base model as a reference."""
-    cells = [cell for cell in data.cells if cell.model == data.main_model and cell.mean_thinking_tokens > 0]
+    own = [cell for cell in data.cells if cell.model == data.main_model]
+    cells = [cell for cell in own if cell.mean_thinking_tokens > 0]
     panels = [(name, [cell for cell in cells if cell.benchmark == name]) for name in data.benchmarks]
     panels = [(name, panel) for name, panel in panels if panel]
     if not panels:
@@ -74,17 +74,25 @@ def scaling_figure(data: ReportData) -> Figure | None:
     return Figure(
         name="scaling",
         title="Every method",
-        caption=(
-            f"Each point is one cell of {data.main_model}; lines join cells that differ in nothing but the "
-            "budget, the number of waits or the prompt class. "
-            "Bars are 95% bootstrap intervals over problems; the cells of a panel share their problems, so differences "
-            "between them are known better than the bars suggest (see the paired comparisons). "
-            "Labels: budget in tokens, or forced waits (w)."
-            + (" Dashed: the base model." if data.base_model in data.models[:-1] else "")
-        ),
+        caption=_caption(data, len(own) - len(cells)),
         alt=f"Accuracy against mean thinking tokens (log scale) by method: {', '.join(name for name, _ in panels)}.",
         spec=finished(chart),
     )
+
+
+def _caption(data: ReportData, num_left_out: int) -> str:
+    text = (
+        f"Each point is one cell of {data.main_model}; lines join cells that differ in nothing but the budget, the "
+        "number of waits or the prompt class. Bars are 95% bootstrap intervals over problems; the cells of a panel "
+        "share their problems, so differences between them are known better than the bars suggest (see the paired "
+        "comparisons). "
+        "Labels: budget in tokens, or forced waits (w)."
+    )
+    if data.base_model in data.models[:-1]:
+        text += " Dashed: the base model at its largest budget."
+    if num_left_out:
+        text += f" Not drawn, since zero has no logarithm: {count(num_left_out)} cells without any thinking."
+    return text
 
 
 def _reference(data: ReportData, benchmark: str) -> Cell | None:

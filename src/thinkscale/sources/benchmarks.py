@@ -35,11 +35,14 @@ def catalogue() -> Mapping[str, Mapping[str, str | int]]:
     return entries
 
 
-def load_benchmark(reference: str, seed: int) -> Benchmark:
-    """The benchmark that `reference` names. Raises ConfigError on an unknown name, DataError on a bad file."""
+def load_benchmark(reference: str, seed: int, folder: Path = Path()) -> Benchmark:
+    """The benchmark that `reference` names; a relative path starts at `folder`.
+
+    Raises ConfigError on an unknown name or too few problems, DataError on a bad file.
+    """
     name, size = _parse_reference(reference)
     if is_table(name):
-        problems = _from_file(Path(name))
+        problems = _from_file(folder / name)
         label = Path(name).name.split(".")[0]
     else:
         entries = catalogue()

@@ -48,7 +48,7 @@ class EvaluatedModel:
 def evaluate(context: StageContext) -> None:
     """Runs what is not stored yet, then makes the cells."""
     settings = context.section(context.recipe.evaluate)
-    benchmarks = load_benchmarks(settings, context.recipe.seed)
+    benchmarks = load_benchmarks(settings, context.recipe.seed, context.folder)
     for position, benchmark in enumerate(benchmarks):
         context.commit(f"problems-{benchmark.name}", position, benchmark.problems)
     models = _models(context, settings)
@@ -67,9 +67,9 @@ def evaluate(context: StageContext) -> None:
     context.commit("cells", CELLS_POSITION, cells)
 
 
-def load_benchmarks(settings: EvaluateSettings, seed: int) -> list[Benchmark]:
+def load_benchmarks(settings: EvaluateSettings, seed: int, folder: Path) -> list[Benchmark]:
     """The recipe's benchmarks; ConfigError where two have one name."""
-    benchmarks = [load_benchmark(reference, seed) for reference in settings.benchmarks]
+    benchmarks = [load_benchmark(reference, seed, folder) for reference in settings.benchmarks]
     names = [benchmark.name for benchmark in benchmarks]
     if len(set(names)) < len(names):
         raise ConfigError(f"evaluate.benchmarks names one twice: {', '.join(names)}")

@@ -166,7 +166,7 @@ def _first_with_wait(run: RunDirectory) -> Response | None:
 
 
 def _chosen(scores: Iterable[Score]) -> Iterator[Score]:
-    """For each benchmark: a flip by Wait each way, a natural end that is right, a cut that is wrong, if there are any."""
+    """For each benchmark, if there are any: a flip by Wait each way, a right natural end, a wrong cut."""
     student = [score for score in scores if score.model == STUDENT]
     for benchmark in dict.fromkeys(score.benchmark for score in student):
         members = [score for score in student if score.benchmark == benchmark]

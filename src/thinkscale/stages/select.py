@@ -87,7 +87,7 @@ def _drop_contaminated(context: StageContext, settings: SelectSettings, funnel: 
     """Drops what overlaps with any benchmark that the recipe evaluates."""
     if not context.recipe.evaluate:
         return
-    for benchmark in load_benchmarks(context.recipe.evaluate, context.recipe.seed):
+    for benchmark in load_benchmarks(context.recipe.evaluate, context.recipe.seed, context.folder):
         index = build_index(
             (Document(id=item.id, text=item.question) for item in benchmark.problems), settings.ngram_words
         )

@@ -218,7 +218,9 @@ class Journal:
 
     # What other terminals see
 
-    def set_progress(self, stage: str, done: int, total: int, unit_name: str, seconds_left: float | None = None) -> None:
+    def set_progress(
+        self, stage: str, done: int, total: int, unit_name: str, seconds_left: float | None = None
+    ) -> None:
         """Replaces the stage's progress: `done` of `total` things that are called `unit_name`."""
         now = time.time()
         with self._transaction() as connection:
