@@ -201,9 +201,6 @@ def main() -> None:
     except ThinkscaleError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; what was finished is stored, and the same command goes on from there\n")
-        sys.exit(1)
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'the system'}: {error.strerror or error}\n")
         sys.exit(1)

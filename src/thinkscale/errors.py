@@ -61,5 +61,9 @@ class StorageError(ThinkscaleError):
     """Writing failed: the disk is full, or the folder cannot be written."""
 
 
+class StoppedError(ThinkscaleError):
+    """Ctrl-C or SIGTERM ended a run; what was finished is stored."""
+
+
 class EncodingError(ThinkscaleError):
     """A value has no stable encoding, so no content key can be made of it."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from thinkscale.config import LocalEngineSettings, Recipe, identity_of, recipe_source
 from thinkscale.engines.catalogue import model_identity
-from thinkscale.errors import ConfigError, DriftError
+from thinkscale.errors import ConfigError, DriftError, StoppedError
 from thinkscale.keys import JSON
 from thinkscale.progress import Progress
 from thinkscale.settings import Loaded, dump_settings, load_settings
@@ -198,7 +198,7 @@ def _determinism(recipe: Recipe) -> dict[str, JSON]:
 
 @contextmanager
 def stopping_cleanly() -> Iterator[None]:
-    """SIGTERM becomes KeyboardInterrupt, so that both ways of stopping unwind and release the run."""
+    """SIGTERM becomes KeyboardInterrupt, and that a StoppedError: both ways of stopping unwind and release the run."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -210,5 +210,7 @@ def stopping_cleanly() -> Iterator[None]:
         return
     try:
         yield
+    except KeyboardInterrupt as error:
+        raise StoppedError("stopped; what was finished is stored, and the same command goes on from there") from error
     finally:
         signal.signal(signal.SIGTERM, before)

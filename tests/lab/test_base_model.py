@@ -1,4 +1,5 @@
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -93,9 +94,9 @@ def test_the_base_model_copies_a_step_by_its_label() -> None:
     assert continued("Compute 7 a+5 b*3 c-4 d+8 e-2 f*7 modulo 10.\n6 d", 4) == "+8=4"
 
 
-def test_the_base_model_answers_one_step_at_once() -> None:
-    text = "<|im_start|>user\nCompute 3 a+4 modulo 10.<|im_end|>\n<|im_start|>assistant\n"
-    assert continued(text, 12) == r"Final Answer: \boxed{7}<|im_end|>"
+def test_the_base_model_answers_a_chat_turn_at_once_without_thinking() -> None:
+    text = "<|im_start|>user\nCompute 3 a+4 b*7 c-2 modulo 10.<|im_end|>\n<|im_start|>assistant\n"
+    assert re.fullmatch(r"Final Answer: \\boxed\{\d\}<\|im_end\|>", continued(text, 12))
 
 
 def test_the_record_says_how_the_weights_were_made() -> None:

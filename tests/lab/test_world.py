@@ -13,11 +13,11 @@ SIZE, SEED = 1000, 42
 FIRST = {
     "id": "lab_numeric-0000",
     "source": "lab_numeric",
-    "question": "Compute 5 a+8 b-6 c-3 d-4 e+7 modulo 10.",
-    "answer": "7",
+    "question": "Compute 5 a+8 b-6 c-3 modulo 10.",
+    "answer": "4",
     "kind": "math",
     "choices": None,
-    "level": 5,
+    "level": 3,
     "domain": "sums (numeric)",
 }
 
@@ -59,7 +59,7 @@ def test_an_unknown_benchmark_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("level", [1, 12])
+@pytest.mark.parametrize("level", [1, 8])
 def test_a_question_of_any_family_and_level_can_be_drawn(family: str, level: int) -> None:
     assert len(draw_question(random.Random(0), family, level).steps) == level
 

@@ -9,7 +9,7 @@ recorded runs of small models) by 1e-15, which in practice cannot.
 This module imports torch; nothing imports it until an engine is opened.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from thinkscale.engines.slots import SlotCache
+from thinkscale.engines.slots import Columns, SlotCache
 from thinkscale.engines.tokens import TokenCompletion, TokenRequest
 from thinkscale.errors import ModelError
 from thinkscale.records import Finish
@@ -29,6 +29,8 @@ from thinkscale.thinking.formats import Tokenizer
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 PREFILL_TOKENS = 8192
 """Most padded prompt tokens of one prefill pass: bounds its memory."""
+MOST_FED_TOKENS = 64
+"""A prompt with more tokens than this beyond what is reused is prefilled: a pass is cheaper than as many steps."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,58 @@ class _Row:
     request: TokenRequest
     length: int
     pending: int
+    feed: list[int] = field(default_factory=list)
+    """Prompt tokens that come after `pending`, last first."""
     ids: list[int] = field(default_factory=list)
+
+    @property
+    def cached(self) -> tuple[int, ...]:
+        """The tokens that the cache holds of this row."""
+        return (*self.request.prompt, *self.ids)[: self.length]
+
+
+class _Shelf:
+    """What finished requests left in the cache, for those that follow them: a trajectory's continuation and answers.
+
+    Holds at most half as many tokens as the running batch can; the longest unused go first.
+    """
+
+    def __init__(self, cache: SlotCache) -> None:
+        self._cache = cache
+        self._kept: OrderedDict[str, tuple[tuple[int, ...], Columns]] = OrderedDict()
+        self._num_tokens = 0
+
+    def keep(self, index: int, row: _Row) -> None:
+        """Puts away a row that has just finished."""
+        self._drop(row.request.key)
+        self._kept[row.request.key] = (row.cached, self._cache.copy_out(index, row.length))
+        self._num_tokens += row.length
+        while self._num_tokens > self._cache.num_slots * self._cache.capacity // 2:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: str) -> None:
+        if key in self._kept:
+            self._num_tokens -= len(self._kept.pop(key)[0])
+
+    def begin(self, request: TokenRequest, index: int) -> _Row | None:
+        """A row for `request` that begins with what is kept of the request it follows; None where that is little."""
+        found = self._kept.get(request.follows or "")
+        if not found:
+            return None
+        tokens, columns = found
+        shared = min(_shared_length(tokens, request.prompt), len(request.prompt) - 1)
+        if len(request.prompt) - shared > MOST_FED_TOKENS:
+            return None
+        self._kept.move_to_end(request.follows or "")
+        self._cache.copy_in(index, columns, shared)
+        return _Row(request, shared, request.prompt[shared], feed=list(request.prompt[:shared:-1]))
+
+
+def _shared_length(first: tuple[int, ...], second: tuple[int, ...]) -> int:
+    """How many tokens two sequences share from their beginning."""
+    return next(
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
 
 
 class LocalEngine:
@@ -61,27 +114,35 @@ class LocalEngine:
     def complete(self, queue: deque[TokenRequest]) -> Iterator[TokenCompletion]:
         """See TokenEngine. A request that cannot fit the model's context is a completion with finish `error`."""
         cache = SlotCache(int(self.model.config.num_hidden_layers), self.batch_size)
+        shelf = _Shelf(cache)
         rows: list[_Row] = []
         while queue or rows:
-            yield from self._admit(queue, rows, cache)
+            yield from self._admit(queue, rows, cache, shelf)
             if rows:
-                yield from self._step(rows, cache)
+                yield from self._step(rows, cache, shelf)
 
-    def _admit(self, queue: deque[TokenRequest], rows: list[_Row], cache: SlotCache) -> list[TokenCompletion]:
-        """Moves requests from the queue into free rows. Waits for a quarter of the rows, since a prefill
-        costs a pass of its own, unless the queue fits or the batch is empty."""
-        free = self.batch_size - len(rows)
-        if not queue or (rows and free < min(len(queue), self.batch_size // 4)):
-            return []
+    @torch.inference_mode()
+    def _admit(
+        self, queue: deque[TokenRequest], rows: list[_Row], cache: SlotCache, shelf: _Shelf
+    ) -> list[TokenCompletion]:
+        """Moves requests from the queue into free rows. Those that follow a kept request enter at once; the others
+        wait for a quarter of the rows, since a prefill is a pass of its own, unless the queue fits or the batch is
+        empty."""
         refused: list[TokenCompletion] = []
         admitted: list[TokenRequest] = []
-        while queue and len(admitted) < free:
-            request = queue.popleft()
+        patient = len(rows) > self.batch_size - min(len(queue), self.batch_size // 4)
+        while queue and len(rows) + len(admitted) < self.batch_size:
+            request = queue[0]
             problem = self._problem(request)
             if problem:
                 refused.append(TokenCompletion(request=request, ids=(), finish=Finish.ERROR, error=problem))
+            elif row := None if admitted else shelf.begin(request, len(rows)):
+                rows.append(row)
+            elif patient:
+                break
             else:
                 admitted.append(request)
+            queue.popleft()
         while admitted:
             widest = max(len(request.prompt) for request in admitted)
             count = max(1, PREFILL_TOKENS // widest)
@@ -113,7 +174,7 @@ class LocalEngine:
         rows.extend(_Row(request, len(request.prompt) - 1, request.prompt[-1]) for request in requests)
 
     @torch.inference_mode()
-    def _step(self, rows: list[_Row], cache: SlotCache) -> list[TokenCompletion]:
+    def _step(self, rows: list[_Row], cache: SlotCache, shelf: _Shelf) -> list[TokenCompletion]:
         """Feeds one token to every row, draws the next, and returns the rows that finished."""
         lengths = torch.tensor([row.length for row in rows], device=self.device)
         visible = max(row.length for row in rows) + 1
@@ -126,10 +187,14 @@ class LocalEngine:
         for index in reversed(range(len(rows))):
             row = rows[index]
             row.length += 1
+            if row.feed:
+                row.pending = row.feed.pop()
+                continue
             row.pending = int(chosen[index])
             completion = _finish(row)
             if completion:
                 finished.append(completion)
+                shelf.keep(index, row)
                 _release(index, rows, cache)
         return finished[::-1]
 

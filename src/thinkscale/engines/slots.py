@@ -5,10 +5,13 @@ is replaced by moving the last row into its place. Neither left padding nor grow
 writes one column per row, where `DynamicCache` would copy the whole cache.
 """
 
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+Columns: TypeAlias = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of one sequence, layer by layer: tensors (heads, tokens, head_dim)."""
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -57,6 +60,15 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.keys[target, :, :length] = self.keys[source, :, :length]
         self.values[target, :, :length] = self.values[source, :, :length]
 
+    def copy_out(self, row: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first `length` columns of a row, as tensors of their own."""
+        return self.keys[row, :, :length].clone(), self.values[row, :, :length].clone()
+
+    def copy_in(self, row: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Writes the columns of `keys` and `values` at the beginning of a row."""
+        self.keys[row, :, : keys.shape[1]] = keys
+        self.values[row, :, : values.shape[1]] = values
+
     def get_seq_length(self) -> int:
         return self._slots.visible_columns
 
@@ -101,6 +113,16 @@ class SlotCache(Cache):
         """Moves a sequence of `length` tokens to another row, in every layer."""
         for layer in self._slot_layers():
             layer.move(source, target, length)
+
+    def copy_out(self, row: int, length: int) -> Columns:
+        """What the first `length` tokens of a row left in every layer."""
+        return [layer.copy_out(row, length) for layer in self._slot_layers()]
+
+    def copy_in(self, row: int, columns: Columns, length: int) -> None:
+        """Begins a row with the first `length` tokens of what `copy_out` gave."""
+        self.ensure(length)
+        for layer, (keys, values) in zip(self._slot_layers(), columns, strict=True):
+            layer.copy_in(row, keys[:, :length], values[:, :length])
 
     def _slot_layers(self) -> list[SlotLayer]:
         return cast("list[SlotLayer]", self.layers)

@@ -113,6 +113,7 @@ def _continuation(state: _Running, bound: BoundFormat) -> TokenRequest:
             seed=sampling.seed,
         ),
         stop_ids=bound.think_stop_ids,
+        follows=f"{state.task.key}/thinking",
     )
 
 
@@ -132,6 +133,7 @@ def _next_requests(state: _Running, bound: BoundFormat, answering: dict[str, _An
             prompt=(*state.task.prompt, *thinking, *closing.marker, *closing.forced),
             sampling=_answer_sampling(state.task.sampling),
             stop_ids=bound.answer_stop_ids,
+            follows=f"{state.task.key}/thinking",
         )
         answering[request.key] = _AnswerTo(prefix, closing)
         state.open_answers += 1

@@ -25,6 +25,8 @@ class TokenRequest:
     prompt: tuple[int, ...]
     sampling: Sampling
     stop_ids: tuple[int, ...]
+    follows: str | None = None
+    """Key of a finished request that begins alike: an engine may reuse what it computed there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
