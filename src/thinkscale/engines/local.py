@@ -315,6 +315,7 @@ def load_model(model: str, dtype: str) -> Any:  # noqa: ANN401 - transformers' m
         raise ModelError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
     disable_progress_bar()  # type: ignore[no-untyped-call]  # ours shows what a user waits for
     try:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=DTYPES[dtype])
+        # Masks here are boolean: under `eager` they would be added to the scores instead of applied.
+        return AutoModelForCausalLM.from_pretrained(model, dtype=DTYPES[dtype], attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot load a model from {model}: {error}") from error
