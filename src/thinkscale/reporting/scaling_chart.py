@@ -61,7 +61,7 @@ class Frame:
 def scaling_figure(data: ReportData) -> Figure | None:
     """Accuracy against mean thinking tokens of the report's main model, its base model as a reference."""
     own = [cell for cell in data.cells if cell.model == data.main_model]
-    cells = [cell for cell in own if cell.mean_thinking_tokens > 0]
+    cells = [cell for cell in _without_twins(own) if cell.mean_thinking_tokens > 0]
     panels = [(name, [cell for cell in cells if cell.benchmark == name]) for name in data.benchmarks]
     panels = [(name, panel) for name, panel in panels if panel]
     if not panels:
@@ -74,10 +74,22 @@ def scaling_figure(data: ReportData) -> Figure | None:
     return Figure(
         name="scaling",
         title="Every method",
-        caption=_caption(data, len(own) - len(cells)),
+        caption=_caption(data, sum(cell.mean_thinking_tokens == 0 for cell in own)),
         alt=f"Accuracy against mean thinking tokens (log scale) by method: {', '.join(name for name, _ in panels)}.",
         spec=finished(chart),
     )
+
+
+def _without_twins(cells: Sequence[Cell]) -> list[Cell]:
+    """Leaves out budget forcing without a wait where truncation has the same cell: one point would hide the other."""
+    truncated = {(cell.benchmark, cell.model, cell.budget_tokens) for cell in cells if cell.method == TRUNCATION}
+    return [
+        cell
+        for cell in cells
+        if cell.method != "budget_forcing"
+        or cell.waits
+        or (cell.benchmark, cell.model, cell.budget_tokens) not in truncated
+    ]
 
 
 def _caption(data: ReportData, num_left_out: int) -> str:
@@ -86,7 +98,7 @@ def _caption(data: ReportData, num_left_out: int) -> str:
         "number of waits or the prompt class. Bars are 95% bootstrap intervals over problems; the cells of a panel "
         "share their problems, so differences between them are known better than the bars suggest (see the paired "
         "comparisons). "
-        "Labels: budget in tokens, or forced waits (w)."
+        "Labels: budget in tokens, or forced waits (w). Budget forcing without a wait is truncation, and drawn as that."
     )
     if data.base_model in data.models[:-1]:
         text += " Dashed: the base model at its largest budget."

@@ -19,7 +19,7 @@ class Setting:
     @property
     def variant(self) -> str:
         """What tells settings of one method apart beside budget and waits."""
-        return self.prompt_class or self.wait_string.strip()
+        return self.prompt_class or (self.wait_string.strip() if self.waits else "")
 
 
 def truncation(budgets: Sequence[int | None]) -> tuple[Setting, ...]:
