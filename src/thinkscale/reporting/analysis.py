@@ -22,6 +22,7 @@ from thinkscale.statistics import (
 
 TRUNCATION = "truncation"
 BUDGET_FORCING = "budget_forcing"
+DIRECT = "direct"
 
 Outcomes = Mapping[CellKey, Mapping[str, Sequence[float]]]
 """For each cell, 1 for each correct and 0 for each other sample, by problem."""
@@ -215,12 +216,16 @@ def _span_pairs(cells: Sequence[Cell]) -> Iterator[Candidate]:
 
 
 def _base_pairs(cells: Sequence[Cell], base_model: str | None) -> Iterator[Candidate]:
-    """One pair for each benchmark, trained model and method: no waits, largest budget that both sides have."""
+    """One pair for each benchmark, trained model and method that the base has too: no waits, largest common budget.
+
+    Where the base was also asked to answer at once and does better so, that is what its rivals are measured against.
+    """
     base = {
         (cell.benchmark, cell.method, cell.variant, cell.budget_tokens): cell
         for cell in cells
         if cell.model == base_model and cell.waits == 0
     }
+    at_once = {cell.benchmark: cell for cell in base.values() if cell.method == DIRECT}
     best: dict[tuple[str, str, str, str], tuple[Cell, Cell]] = {}
     for cell in cells:
         match = base.get((cell.benchmark, cell.method, cell.variant, cell.budget_tokens))
@@ -228,6 +233,7 @@ def _base_pairs(cells: Sequence[Cell], base_model: str | None) -> Iterator[Candi
             continue
         group = (cell.benchmark, cell.model, cell.method, cell.variant)
         if group not in best or _size(cell) > _size(best[group][1]):
+            match = max(match, at_once.get(cell.benchmark, match), key=lambda item: item.accuracy)
             best[group] = (match, cell)
     for first, second in best.values():
         yield first, second, f"{first.model} → {second.model}"

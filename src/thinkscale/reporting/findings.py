@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from thinkscale.records import Cell
-from thinkscale.reporting.analysis import Analysis, Comparison
+from thinkscale.reporting.analysis import DIRECT, Analysis, Comparison
 from thinkscale.reporting.data import ReportData, drop_counts
 from thinkscale.reporting.wording import budget, count, difference, judgement, method_name, percent, setting
 
@@ -31,9 +31,13 @@ def _base_findings(data: ReportData, analysis: Analysis) -> Iterator[str]:
             told.add(item.second.benchmark)
             yield (
                 f"On {item.second.benchmark}, {item.second.model} answers {percent(item.paired.second)} correctly, "
-                f"the base model {item.first.model} {percent(item.paired.first)} ({setting(item.second)}): "
+                f"the base model {item.first.model} {percent(item.paired.first)} ({_how(item.first)}): "
                 f"{difference(item.paired)}, {judgement(item.paired)}."
             )
+
+
+def _how(cell: Cell) -> str:
+    return "answering at once" if cell.method == DIRECT else setting(cell)
 
 
 def _span_findings(data: ReportData, analysis: Analysis) -> Iterator[str]:

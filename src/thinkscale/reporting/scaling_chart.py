@@ -101,20 +101,22 @@ def _caption(data: ReportData, num_left_out: int) -> str:
         "Labels: budget in tokens, or forced waits (w). Budget forcing without a wait is truncation, and drawn as that."
     )
     if data.base_model in data.models[:-1]:
-        text += " Dashed: the base model at its largest budget."
+        text += " Dashed: the base model at its largest budget, or answering at once where that is better."
     if num_left_out:
         text += f" Not drawn, since zero has no logarithm: {count(num_left_out)} cells without any thinking."
     return text
 
 
 def _reference(data: ReportData, benchmark: str) -> Cell | None:
-    """The base model's cell with the largest budget and no waits; None where the report is about the base model."""
+    """The base model's best cell at its largest budget without waits; None where the report is about the base model."""
     if data.base_model == data.main_model:
         return None
     base = [
         cell for cell in data.cells if (cell.benchmark, cell.model) == (benchmark, data.base_model) and not cell.waits
     ]
-    return max(base, key=lambda cell: (cell.budget_tokens is None, cell.budget_tokens or 0), default=None)
+    return max(
+        base, key=lambda cell: (cell.budget_tokens is None, cell.budget_tokens or 0, cell.accuracy), default=None
+    )
 
 
 def _frame(cells: Sequence[Cell], reference: Cell | None) -> Frame:

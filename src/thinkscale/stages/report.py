@@ -99,7 +99,10 @@ def _selected_labels(run: RunDirectory) -> Iterator[Label]:
 
 
 def savings(run: RunDirectory, scores: Iterable[Score]) -> Iterator[SweepSaving]:
-    """What sharing prefixes saved, from the scores: a trajectory is as long as the longest prefix read of it."""
+    """What sharing prefixes saved, from the scores: a trajectory is as long as the longest prefix read of it.
+
+    A prefix that two methods read under one budget and number of waits counts once: nobody would run it twice.
+    """
     answer_tokens = {item.key: item.answer_tokens for item in run.rows(Response, "evaluate")}
     groups: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for score in scores:
@@ -108,19 +111,19 @@ def savings(run: RunDirectory, scores: Iterable[Score]) -> Iterator[SweepSaving]
     for (benchmark, model), members in groups.items():
         if len({(item.method, item.budget_tokens, item.waits, item.variant) for item in members}) == 1:
             continue
-        longest: dict[tuple[str, str, int], int] = defaultdict(int)
+        read: dict[tuple[str, str, int], dict[tuple[int | None, int], int]] = defaultdict(dict)
         for score in members:
             prompt_class = score.variant if score.method == "class_conditional" else ""
-            trajectory = (prompt_class, score.problem_id, score.sample)
-            longest[trajectory] = max(longest[trajectory], score.thinking_tokens)
+            trajectory = read[prompt_class, score.problem_id, score.sample]
+            trajectory[score.budget_tokens, score.waits] = score.thinking_tokens
         responses = {score.response_key for score in members}
         yield SweepSaving(
             benchmark=benchmark,
             model=model,
-            thinking_tokens_separate=sum(score.thinking_tokens for score in members),
-            thinking_tokens_generated=sum(longest.values()),
+            thinking_tokens_separate=sum(sum(lengths.values()) for lengths in read.values()),
+            thinking_tokens_generated=sum(max(lengths.values()) for lengths in read.values()),
             answer_tokens_generated=sum(answer_tokens[key] for key in responses),
-            trajectories=len(longest),
+            trajectories=len(read),
             answers=len(responses),
         )
 
