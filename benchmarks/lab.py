@@ -1,6 +1,6 @@
 """Runs the lab from nothing, and writes down what the README states of it.
 
-    python benchmarks/lab.py --out benchmarks/lab.json [--run DIR]
+    python benchmarks/lab.py --out benchmarks/lab.json [--run DIR] [--seed 42]
 
 Wall time and peak memory of the whole process, seconds of each stage, accuracy at the smallest and largest budget
 of each benchmark, the effect of forcing Wait, base against student, and what sharing prefixes saved.
@@ -25,13 +25,22 @@ from thinkscale.stages.report import gather
 from thinkscale.store.run import RunDirectory
 
 
-def run_lab(folder: Path) -> dict[str, float]:
+def run_lab(folder: Path, seed: int) -> dict[str, float]:
     """The command as a user types it; wall seconds, CPU seconds and peak resident memory."""
-    command = [str(Path(sys.executable).with_name("thinkscale")), "run", "lab", "--out", str(folder)]
+    command = [
+        str(Path(sys.executable).with_name("thinkscale")),
+        "run",
+        "lab",
+        "--out",
+        str(folder),
+        "--set",
+        f"seed={seed}",
+    ]
     started = time.perf_counter()
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
+        "seed": seed,
         "wall_seconds": round(time.perf_counter() - started, 1),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_memory_gib": round(usage.ru_maxrss / 2**20, 2),
@@ -96,10 +105,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--run", type=Path, help="keep the run here; a temporary folder if not given")
+    parser.add_argument("--seed", type=int, default=42, help="of problems, teacher, training and sampling")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.run or Path(temporary) / "lab"
-        measured = run_lab(folder)
+        measured = run_lab(folder, options.seed)
         options.out.write_text(json.dumps({**measured, **results(folder)}, indent=2) + "\n")
     sys.stdout.write(options.out.read_text())
 

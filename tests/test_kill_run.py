@@ -57,7 +57,7 @@ def test_a_run_killed_at_random_instants_ends_with_the_same_bytes(tmp_path: Path
     while kills < NUM_KILLS:
         child = start(killed)
         try:
-            child.wait(timeout=rng.uniform(0.2, 0.7) * seconds)
+            child.wait(timeout=rng.uniform(0.05, 0.45) * seconds)
         except subprocess.TimeoutExpired:
             child.kill()
             kills += 1
@@ -65,5 +65,5 @@ def test_a_run_killed_at_random_instants_ends_with_the_same_bytes(tmp_path: Path
         if child.returncode == 0:
             break
     run_to_the_end(killed)
-    assert kills >= 3
+    assert kills >= 8
     assert kept_bytes(killed) == expected
