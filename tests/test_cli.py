@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from thinkscale.cli import repeated
 from thinkscale.sources.files import read_rows, write_rows
 from thinkscale.store.run import RunDirectory
 
@@ -267,3 +268,56 @@ def test_doctor_never_prints_a_key() -> None:
     done = command("doctor", env={**os.environ, "OPENAI_API_KEY": "sk-secret-value"})
     assert "OPENAI_API_KEY" in done.stdout
     assert "sk-secret-value" not in done.stdout + done.stderr
+
+
+def test_a_list_option_takes_several_values_at_once() -> None:
+    arguments = ["evaluate", "--budget", "8", "16", "none", "--waits", "0", "--out", "x"]
+    assert repeated(arguments) == [
+        "evaluate", "--budget", "8", "--budget", "16", "--budget", "none", "--waits", "0", "--out", "x",
+    ]  # fmt: skip
+
+
+def test_a_sweep_beyond_the_context_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    message = refused("evaluate", "--model", "lab", "--benchmark", "lab_numeric:1", "--out", str(tmp_path / "run"))
+    assert "1,024" in message
+    assert "evaluate.max_thinking_tokens" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("evaluate.budgets=[-5]", "evaluate.budgets"),
+        ("evaluate.waits=[-1]", "evaluate.waits"),
+        ("evaluate.benchmarks=[nope.jsonl]", "nope.jsonl"),
+        ("evaluate.max_thinking_tokens=100", "max_thinking_tokens"),
+        ("seed=99999999999", "seed"),
+        ("train.learning_rate=.inf", "train.learning_rate"),
+        ("student.model=./nowhere", "./nowhere"),
+    ],
+)
+def test_what_can_be_known_to_be_wrong_is_refused_before_anything_is_written(
+    tmp_path: Path, override: str, part: str
+) -> None:
+    message = refused("run", "lab", "--out", str(tmp_path / "run"), "--set", override)
+    assert part in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_sources_may_count_their_ids_from_the_same_number(recipe: Path) -> None:
+    rows = [json.dumps({"id": number, "question": f"{number} + 1?", "answer": number + 1}) for number in range(3)]
+    pool_of(recipe, *rows)
+    recipe.with_name("other.jsonl").write_text("\n".join(rows))
+    text = recipe.read_text().replace("generate:", "    - {type: file, path: other.jsonl}\ngenerate:")
+    recipe.write_text(text)
+    out = recipe.parent / "run"
+    assert command("run", str(recipe), "--out", str(out), "--until", "collect").returncode == 0
+    ids = [row.values["id"] for row in read_rows(out / "problems.parquet")]
+    assert ids == ["0", "1", "2", "other-0", "other-1", "other-2"]
+    assert not (out / "manifest.json").exists(), "a run that stopped at --until is not done"
+
+
+def test_an_id_that_repeats_within_a_source_is_refused(recipe: Path) -> None:
+    pool_of(recipe, GOOD, GOOD)
+    message = refused("run", str(recipe), "--out", str(recipe.parent / "run"), "--until", "collect")
+    assert "pool.jsonl:2" in message
+    assert "'q1'" in message

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -129,3 +130,44 @@ def test_the_report_names_no_place_of_this_machine(out: Path) -> None:
         assert str(out.parent) not in text, name
         assert str(Path(__file__).parent) not in text, name
     assert (out / "figures" / "scaling.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("override", ["select.count=20", "train=null", "label=null", "report.resamples=300", "seed=1"])
+def test_a_refused_recipe_leaves_a_finished_run_as_it_was(out: Path, override: str) -> None:
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file() and path.suffix != ".db"}
+    settings = [part for setting in (*SETTINGS, override) for part in ("--set", setting)]
+    refused = lab("run", "lab", "--out", str(out), *settings)
+    assert refused.returncode == 2, refused.stderr
+    assert "--fresh" in refused.stderr
+    kept = {name: (out / name).read_bytes() for name in before if (out / name).exists()}
+    ignored = {".lock"}
+    assert {name for name in before if kept.get(name) != before[name]} <= ignored
+
+
+def test_fresh_discards_what_was_made_of_the_changed_stage(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    settings = [part for setting in (*SETTINGS, "select.count=20") for part in ("--set", setting)]
+    done = lab("run", "lab", "--out", str(copy), *settings, "--fresh", "--until", "select")
+    assert done.returncode == 0, done.stderr
+    assert not list(copy.glob("report.*"))
+    assert not (copy / "checkpoints" / "student").exists()
+    assert not (copy / "scores.parquet").exists()
+    assert not (copy / "manifest.json").exists()
+    with RunDirectory.read(copy) as run:
+        assert len(list(run.rows(Example))) == 20
+
+
+def test_the_seed_decides_what_an_evaluation_samples(tmp_path: Path) -> None:
+    texts = []
+    for seed in (1, 1, 2):
+        folder = tmp_path / str(len(texts))
+        done = lab(
+            "evaluate", "--model", "lab", "--benchmark", "lab_numeric:4", "--method", "truncation", "--budget", "24",
+            "--out", str(folder), "--set", f"seed={seed}", "--set", "evaluate.temperature=1.5",
+            "--set", "evaluate.max_thinking_tokens=32", "--set", "evaluate.max_answer_tokens=8",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        with RunDirectory.read(folder) as run:
+            texts.append([response.thinking for response in run.rows(Response)])
+    assert texts[0] == texts[1]

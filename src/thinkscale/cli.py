@@ -194,10 +194,27 @@ def evaluate(  # noqa: PLR0913 - the options of a command are its parameters
     _print(command(options, tuple(overrides or ()), out))
 
 
+LISTS = ("--against", "--benchmark", "--budget", "--method", "--waits")
+"""Options that take several values, as `--budget 500 1000` or `--budget 500 --budget 1000`."""
+
+
+def repeated(arguments: list[str]) -> list[str]:
+    """`arguments` with the option named again before each further value of a list."""
+    made: list[str] = []
+    option = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            option = argument if argument in LISTS else ""
+        elif option and made[-1] != option:
+            made.append(option)
+        made.append(argument)
+    return made
+
+
 def main() -> None:
     """Runs the command line. Errors for users are one message on standard error and an exit code."""
     try:
-        app()
+        app(args=repeated(sys.argv[1:]))
     except ThinkscaleError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

@@ -22,7 +22,7 @@ PLACEMENT: dict[str, Any] = {"placement": True}
 class Settings(BaseModel):
     """Base of every section: unknown keys and loose types are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ScriptedEngineSettings(Settings):
@@ -36,7 +36,7 @@ class LocalEngineSettings(Settings):
     """A Hugging Face model in this process."""
 
     type: Literal["local"]
-    model: str = Field(description="`lab`, a model folder, or a Hub id")
+    model: str = Field(description="`lab`, a model folder (relative ones start at the current folder), or a Hub id")
     dtype: Literal["float32", "float64", "bfloat16"] = Field(
         default="float32", description="arithmetic; float64 makes results independent of the batch's shape"
     )
@@ -71,7 +71,7 @@ SourceSettings: TypeAlias = Annotated[LabSourceSettings | FileSourceSettings, Fi
 class StudentSettings(Settings):
     """The model that is fine-tuned and evaluated."""
 
-    model: str = Field(description="`lab`, a model folder, or a Hub id")
+    model: str = Field(description="`lab`, a model folder (relative ones start at the current folder), or a Hub id")
     thinking_format: Literal["s1", "think_tags", "sky_t1"] = Field(
         default="s1", description="how thinking is marked in its training rows and prompts"
     )
@@ -155,11 +155,15 @@ class EvaluateSettings(Settings):
 
     benchmarks: tuple[str, ...] = Field(min_length=1, description="NAME, NAME:100, or a file")
     methods: tuple[Literal["truncation", "budget_forcing", "class_conditional"], ...] = Field(
-        default=("truncation", "budget_forcing", "class_conditional")
+        default=("truncation", "budget_forcing", "class_conditional"), min_length=1
     )
-    budgets: tuple[int, ...] = Field(default=(500, 1000, 2000, 4000, 8000), description="thinking tokens")
+    budgets: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(500, 1000, 2000, 4000, 8000), description="thinking tokens"
+    )
     untruncated: bool = Field(default=True, description="also without a budget, up to max_thinking_tokens")
-    waits: tuple[int, ...] = Field(default=(0, 1, 2, 4), description="times the end of thinking is suppressed")
+    waits: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(0, 1, 2, 4), min_length=1, description="times the end of thinking is suppressed"
+    )
     wait_string: str = Field(default="Wait")
     max_thinking_tokens: int = Field(default=30000, ge=1, description="where the thinking is cut off without a budget")
     max_answer_tokens: int = Field(default=1024, ge=1)
@@ -184,7 +188,7 @@ class Recipe(Settings):
     """A whole run. A stage without a section does not run."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(default=42, ge=0, lt=2**32)
     student: StudentSettings
     collect: CollectSettings | None = None
     generate: GenerateSettings | None = None
@@ -213,7 +217,10 @@ def recipe_source(name: str) -> tuple[str, str]:
         return shipped[name], f"{name}.yaml"
     path = Path(name)
     if path.is_file():
-        return path.read_text(encoding="utf-8"), name
+        try:
+            return path.read_text(encoding="utf-8"), name
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{name} is not a recipe in UTF-8: {error}") from error
     raise ConfigError(
         f"there is no recipe {name!r}: it is neither shipped ({', '.join(shipped)}) nor a file; "
         "`thinkscale list recipes` says what each does"

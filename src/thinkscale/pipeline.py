@@ -5,6 +5,7 @@ fingerprints of earlier stages) and the models and files that it takes from outs
 steps with a scheduler. The chain is a line, and a line can be read.
 """
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from types import FrameType
 from pydantic import BaseModel
 
 from thinkscale.config import LocalEngineSettings, Recipe, identity_of, recipe_source
-from thinkscale.engines.catalogue import model_identity
+from thinkscale.engines.catalogue import model_identity, model_path, require_local, require_train
 from thinkscale.errors import ConfigError, DriftError, StoppedError
 from thinkscale.keys import JSON
 from thinkscale.progress import Progress
@@ -24,7 +25,7 @@ from thinkscale.settings import Loaded, dump_settings, load_settings
 from thinkscale.sources.benchmarks import benchmark_json
 from thinkscale.stages.collect import collect, source_fingerprints
 from thinkscale.stages.context import StageContext
-from thinkscale.stages.evaluate import evaluate, load_benchmarks
+from thinkscale.stages.evaluate import evaluate, load_benchmarks, sweep_settings
 from thinkscale.stages.generate import generate
 from thinkscale.stages.grade import grade
 from thinkscale.stages.label import label
@@ -106,30 +107,43 @@ def stages_of(recipe: Recipe, until: str | None = None) -> list[str]:
     return present
 
 
+ABSENT = "absent"
+"""Stands in an identity for a stage that the recipe does not have."""
+
+
 def identity(loaded: LoadedRecipe, stage: str, run: RunDirectory) -> dict[str, JSON]:
     """What the rows of `stage` depend on, as the journal keeps it."""
     recipe = loaded.recipe
     section = section_of(recipe, stage)
     assert section is not None
+    stored = {item.name: item.fingerprint for item in run.journal.stages()}
+    inputs: dict[str, JSON] = {
+        name: stored.get(name, ABSENT) if section_of(recipe, name) is not None else ABSENT
+        for name in STAGES[stage].reads
+    }
     made: dict[str, JSON] = {"rules": STAGES[stage].version, "seed": recipe.seed, stage: identity_of(section)}
-    inputs = {item.name: item.fingerprint for item in run.journal.stages() if item.name in STAGES[stage].reads}
-    made["inputs"] = {name: inputs[name] for name in STAGES[stage].reads if name in inputs}
-    made.update(_outside(loaded, stage))
-    return made
+    return {**made, "inputs": inputs, **_outside(loaded, stage)}
 
 
 def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
-    """What a stage takes from outside the run: files, models, benchmarks."""
+    """What a stage takes from outside its section: files, models, benchmarks, and settings of other sections."""
     recipe = loaded.recipe
+    student: dict[str, JSON] = {"format": recipe.student.thinking_format}
     found: dict[str, JSON] = {}
     if stage == "collect" and recipe.collect:
         found["files"] = source_fingerprints(recipe.collect.sources, loaded.folder)
-    if stage == "generate" and recipe.generate and isinstance(recipe.generate.engine, LocalEngineSettings):
-        found["teacher"] = model_identity(recipe.generate.engine.model)
+    if stage == "generate" and recipe.generate:
+        scripted = not isinstance(recipe.generate.engine, LocalEngineSettings)
+        # A script's tokens are counted with the student's tokenizer.
+        model = recipe.student.model if scripted else recipe.generate.engine.model  # type: ignore[union-attr]
+        found["tokenizer" if scripted else "teacher"] = model_identity(model)
     if stage == "label" and recipe.label:
+        found["student"] = student
         found["weak_models"] = [model_identity(weak.model) for weak in recipe.label.weak_models]
     if stage in ("train", "evaluate"):
-        found["student"] = {"format": recipe.student.thinking_format, "model": model_identity(recipe.student.model)}
+        found["student"] = {**student, "model": model_identity(recipe.student.model)}
+    if stage == "evaluate":
+        found["resamples"] = recipe.report.resamples
     if stage in ("select", "evaluate") and recipe.evaluate:
         found["benchmarks"] = [
             benchmark_json(item) for item in load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
@@ -142,43 +156,102 @@ def run_recipe(
 ) -> Path:
     """Runs what is not done yet, and ends in tables, report and manifest. Returns the run directory.
 
-    Raises DriftError where a stored stage was made under another identity, unless `fresh`, which discards
-    that stage and those after it.
+    With `until` the run ends behind that stage, without a manifest: it is not done. What can be known to be wrong is
+    refused before anything is written. Raises DriftError where a stored stage was made under another identity,
+    unless `fresh`, which discards that stage and those after it.
     """
     recipe = loaded.recipe
     wanted = stages_of(recipe, until)
+    preflight(loaded, wanted)
     with RunDirectory.create_or_open(out, dump_settings(recipe)) as run, stopping_cleanly():
         progress = Progress(run.journal, quiet=quiet)
+        _settle_drift(loaded, run, fresh)
         run.write_provenance(collect_provenance(sys.argv[1:], recipe.seed, _determinism(recipe)))
         for name in wanted:
-            context = StageContext(name, recipe, loaded.folder, run, progress)
-            _run_stage(context, identity(loaded, name, run), fresh)
+            _run_stage(StageContext(name, recipe, loaded.folder, run, progress), identity(loaded, name, run))
         run.export_tables(list(STAGES))
         if until in (None, "report"):
             report(StageContext("report", recipe, loaded.folder, run, progress))
-        run.write_manifest()
+            run.write_manifest()
     return out
 
 
+def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
+    """Refuses what can be known to be wrong before the first stage: files, benchmarks, models, extras, budgets."""
+    recipe = loaded.recipe
+    model_path(recipe.student.model)
+    if recipe.collect:
+        source_fingerprints(recipe.collect.sources, loaded.folder)
+    if recipe.evaluate:
+        sweep_settings(recipe.evaluate)
+        load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
+    if recipe.label:
+        names = [weak.model for weak in recipe.label.weak_models]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"label.weak_models names a model twice: {', '.join(names)}")
+    engines = [
+        *(recipe.label.weak_models if recipe.label else ()),
+        *([recipe.generate.engine] if recipe.generate else ()),
+    ]
+    for engine in engines:
+        if isinstance(engine, LocalEngineSettings):
+            model_path(engine.model)
+    if {"generate", "label", "evaluate"} & set(wanted):
+        require_local()
+    if "train" in wanted:
+        require_train()
+
+
+def _settle_drift(loaded: LoadedRecipe, run: RunDirectory, fresh: bool) -> None:
+    """Before anything is written: finds the first stored stage that this recipe would make otherwise.
+
+    Raises DriftError, or with `fresh` discards it and all that follows from it.
+    """
+    present = stages_of(loaded.recipe)
+    for name in STAGES:
+        stored = run.journal.stage(name)
+        if stored is None:
+            continue
+        try:
+            if name not in present:
+                raise DriftError(
+                    f"{run.path}: this run has the stage `{name}`, the recipe has no section for it. Give it back, "
+                    "choose another --out, or discard the stage and those after it with --fresh",
+                    (name,),
+                )
+            if run.stage_state(name, identity(loaded, name, run)) is not StageState.DONE:
+                return
+        except DriftError:
+            if not fresh:
+                raise
+            _discard_from(name, run)
+            return
+
+
+def _discard_from(stage: str, run: RunDirectory) -> None:
+    """Forgets a stage and those after it, with the files that were made of them."""
+    order = list(STAGES)
+    stages = order[order.index(stage) :]
+    run.discard_stages(stages)
+    for path in (*run.path.glob("report.*"), *run.figures.glob("*")):
+        path.unlink()
+    if "train" in stages:
+        shutil.rmtree(run.checkpoints / "student", ignore_errors=True)
+
+
 def rebuild_report(folder: Path) -> None:
-    """Makes the report of a run again from what is stored."""
+    """Makes the report of a run again from what is stored. An unfinished run stays unfinished."""
     with RunDirectory.open_existing(folder) as run:
+        was_done = run.is_done
         recipe = load_settings(Recipe, run.recipe_yaml, name=str(folder / "recipe.yaml")).value
         report(StageContext("report", recipe, folder, run, Progress()))
-        run.write_manifest()
+        if was_done:
+            run.write_manifest()
 
 
-def _run_stage(context: StageContext, wanted: dict[str, JSON], fresh: bool) -> None:
+def _run_stage(context: StageContext, wanted: dict[str, JSON]) -> None:
     name, run = context.stage, context.run
-    try:
-        state = run.begin_stage(name, wanted)
-    except DriftError:
-        if not fresh:
-            raise
-        order = list(STAGES)
-        run.discard_stages(order[order.index(name) :])
-        state = run.begin_stage(name, wanted)
-    if state is StageState.DONE:
+    if run.begin_stage(name, wanted) is StageState.DONE:
         context.progress.say(f"{name}: done before")
         return
     STAGES[name].run(context)

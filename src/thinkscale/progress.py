@@ -71,6 +71,7 @@ class Progress:
     def task(self, stage: str, total: int, unit: str, done: int = 0) -> Iterator[Task]:
         """A task that is shown while the block runs. `done` units were finished by an earlier process."""
         task = Task(stage, unit, total, done, self._plain, at_start=done)
+        self._publish(task)
         if self._live:
             with self._bar(task):
                 yield task

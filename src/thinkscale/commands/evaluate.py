@@ -43,7 +43,7 @@ def _budgets(texts: JSON) -> dict[str, JSON]:
     """`budgets` and `untruncated` from texts such as 500 and none."""
     if not isinstance(texts, list) or not texts:
         return {}
-    wrong = [text for text in texts if text != "none" and not (str(text).isdigit() and int(str(text)) > 0)]
+    wrong = [text for text in texts if text != "none" and not (str(text).isdecimal() and int(str(text)) > 0)]
     if wrong:
         raise ConfigError(f"--budget {wrong[0]}: a budget is a number of tokens above 0, or `none`")
     numbers: list[JSON] = [int(str(text)) for text in texts if text != "none"]

@@ -23,12 +23,11 @@ def run(
 def report(folder: Path) -> str:
     """Makes the report again; returns where it is."""
     rebuild_report(folder)
-    return outcome(folder)
+    return f"{folder / 'report.html'}\n{folder / 'report.md'}"
 
 
 def outcome(folder: Path) -> str:
     """Where the results lie."""
-    made = [name for name in ("report.html", "report.md") if (folder / name).is_file()]
-    if not made:
-        return f"{folder}: tables written; no report yet (the run stopped before it)"
-    return "\n".join(f"{folder / name}" for name in made)
+    if not (folder / "manifest.json").is_file():
+        return f"{folder}: not done; the same command without --until goes on to the report"
+    return f"{folder / 'report.html'}\n{folder / 'report.md'}"

@@ -1,6 +1,7 @@
 """status: how far a run is, read from its journal while another process writes it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from thinkscale.store.run import RunDirectory
 from thinkscale.store.states import Progress, StoredState
 
 STALE_SECONDS = 60
+MOST_FAILURES = 10
 WATCH_SECONDS = 2.0
 
 
@@ -26,7 +28,13 @@ def status(folder: Path) -> dict[str, JSON]:
             if found := progress.get(stage.name):
                 row.update(_counts(found, running))
             stages.append(row)
-        return {"run": str(folder), "done": run.is_done, "stages": stages}
+        failures = Counter(event.text for event in run.journal.events() if event.kind == "failure")
+        return {
+            "run": str(folder),
+            "done": run.is_done,
+            "stages": stages,
+            "failures": dict(failures.most_common(MOST_FAILURES)),
+        }
 
 
 def _counts(progress: Progress, running: bool) -> dict[str, JSON]:
@@ -45,6 +53,9 @@ def status_text(found: dict[str, JSON]) -> str:
     for row in stages:
         assert isinstance(row, dict)
         lines.append(f"  {row['stage']!s:<10} {row['state']!s:<8} {_detail(row)}".rstrip())
+    failures = found["failures"]
+    assert isinstance(failures, dict)
+    lines += [f"  failed {number:,} times: {text}" for text, number in failures.items()]
     return "\n".join(lines)
 
 

@@ -53,11 +53,20 @@ def _content(path: Path) -> bytes:
 
 
 def require_local() -> None:
-    """Raises MissingExtraError where torch or transformers is not installed."""
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    """Raises MissingExtraError where what a local model needs is not installed."""
+    _require("a local model", "local", ("torch", "transformers"))
+
+
+def require_train() -> None:
+    """Raises MissingExtraError where what training needs is not installed."""
+    _require("training", "train", ("torch", "transformers", "trl", "accelerate", "datasets"))
+
+
+def _require(what: str, extra: str, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
-            f'a local model needs {" and ".join(missing)}: pip install torch==2.13.0 && pip install "thinkscale[local]"'
+            f'{what} needs {", ".join(missing)}: pip install torch==2.13.0 && pip install "thinkscale[{extra}]"'
         )
 
 

@@ -101,7 +101,7 @@ class LocalEngine:
         self, model: str, *, name: str | None = None, dtype: str = "float32", device: str = "auto", batch_size: int = 64
     ) -> None:
         """Loads weights and tokenizer. Raises ModelError that names the folder and what it lacks."""
-        self.device = torch.device(_device(device))
+        self.device = _device(device)
         if self.device.type == "cpu":
             # Two spinning threads on shared cores are slower than one: measured 4 to 10 times.
             torch.set_num_threads(1)
@@ -287,10 +287,16 @@ def draw(logits: torch.Tensor, sampling: SamplingColumns) -> np.ndarray[Any, np.
     return cast("np.ndarray[Any, np.dtype[np.int64]]", chosen)
 
 
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _device(name: str) -> torch.device:
+    """The device called `name`; ModelError where there is none."""
+    has_gpu = torch.cuda.is_available()
+    try:
+        device = torch.device(("cuda" if has_gpu else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise ModelError(f"device {name!r} is none that torch knows; use cpu, cuda, cuda:1 or auto") from error
+    if device.type == "cuda" and (not has_gpu or (device.index or 0) >= torch.cuda.device_count()):
+        raise ModelError(f"device {name!r}: torch sees {torch.cuda.device_count()} GPUs; use cpu or auto")
+    return device
 
 
 def load_tokenizer(model: str) -> Tokenizer:

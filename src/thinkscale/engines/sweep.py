@@ -34,11 +34,14 @@ class Answer:
 
     ids: tuple[int, ...]
     finish: Finish
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """A finished trajectory with the answer of each distinct prefix; `error` where the engine failed on it."""
+    """A finished trajectory with the answer of each distinct prefix; `error` where the engine failed on the thinking.
+
+    A failed answer concerns its own prefix alone."""
 
     task: SweepTask
     trajectory: Trajectory
@@ -165,7 +168,5 @@ def _answer_sampling(sampling: Sampling) -> Sampling:
 
 def _take_answer(state: _Running, completion: TokenCompletion, answer_to: _AnswerTo) -> None:
     state.open_answers -= 1
-    if completion.finish is Finish.ERROR:
-        state.error = completion.error or "the engine gave no reason"
-        return
-    state.answers[answer_to.prefix] = Answer(answer_to.closing.forced + completion.ids, completion.finish)
+    ids = answer_to.closing.forced + completion.ids
+    state.answers[answer_to.prefix] = Answer(ids, completion.finish, completion.error)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -58,7 +58,7 @@ def load_benchmark(reference: str, seed: int, folder: Path = Path()) -> Benchmar
 
 def _parse_reference(reference: str) -> tuple[str, int | None]:
     name, colon, size = reference.rpartition(":")
-    if not colon or not size.isdigit():
+    if not colon or not size.isdecimal():
         return reference, None
     if int(size) < 1:
         raise ConfigError(f"{reference}: the number of problems must be at least 1")
@@ -83,7 +83,8 @@ def _from_file(path: Path) -> list[Problem]:
         if problem.id in seen:
             raise DataError(f"{path}: rows {seen[problem.id]} and {number} have the same id {problem.id!r}")
         seen[problem.id] = number
-    return problems
+    # Files of others may use the same ids; within a run an id names one problem.
+    return [replace(problem, id=f"{source}/{problem.id}") for problem in problems]
 
 
 def _required(problem: Problem | Malformed, place: str) -> Problem:

@@ -1,8 +1,10 @@
 """collect: rows of the sources become problems, or fates that say why not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from thinkscale.config import FileSourceSettings, LabSourceSettings, SourceSettings
 from thinkscale.errors import DataError
@@ -14,20 +16,28 @@ from thinkscale.stages.context import StageContext
 
 ROWS_PER_UNIT = 500
 
+Taken: TypeAlias = dict[str, SourceSettings | None]
+"""Ids in use, with the source of the problem, None for a fate."""
+
 
 def collect(context: StageContext) -> None:
-    """Reads every source in order. Ids are unique: a later row with a taken id is a fate, `repeated_id`."""
+    """Reads every source in order. Ids are made unique across sources by the source's name; an id that repeats within
+    a source is refused, or under `malformed: drop` a fate, `repeated_id`."""
     settings = context.section(context.recipe.collect)
     rows = _read_all(settings.sources, context.folder, context.recipe.seed)
-    taken: set[str] = set()
+    taken: Taken = {}
+    dropped = 0
     with context.progress.task(context.stage, _expected(settings.sources), "rows") as task:
         position = 0
         while chunk := list(islice(rows, ROWS_PER_UNIT)):
             records = [_problem_or_fate(row, source, taken, settings.malformed) for row, source in chunk]
+            dropped += sum(isinstance(record, Fate) for record in records)
             context.commit(f"rows-{position}", position, records)
             position += 1
             task.total = max(task.total, task.done + len(chunk))
             task.advance(len(chunk))
+    if dropped:
+        context.progress.say(f"collect: {dropped:,} rows are no problems; each has its fate in fates.parquet")
 
 
 def _read_all(
@@ -55,7 +65,7 @@ def _expected(sources: tuple[SourceSettings, ...]) -> int:
     return sum(source.size for source in sources if isinstance(source, LabSourceSettings))
 
 
-def _problem_or_fate(row: SourceRow, source: SourceSettings, taken: set[str], policy: str) -> Problem | Fate:
+def _problem_or_fate(row: SourceRow, source: SourceSettings, taken: Taken, policy: str) -> Problem | Fate:
     name, columns = _naming(source)
     found = parse_problem(row.values, name, columns)
     if isinstance(found, Malformed):
@@ -65,9 +75,16 @@ def _problem_or_fate(row: SourceRow, source: SourceSettings, taken: set[str], po
                 "(collect.sources.N.columns), or set collect.malformed=drop to record such rows and go on"
             )
         return _fate(_free_id(found.row_id, taken), found.reason, f"{row.place}: {found.detail}")
+    if taken.get(found.id, source) is not source:  # sources of others may count from 0 each
+        found = replace(found, id=f"{name}-{found.id}")
     if found.id in taken:
+        if policy == "refuse":
+            raise DataError(
+                f"{row.place}: the id {found.id!r} stands on an earlier row too; ids must be unique (or set "
+                "collect.malformed=drop to keep the first of each)"
+            )
         return _fate(_free_id(found.id, taken), "repeated_id", f"{row.place}: the id {found.id} is taken")
-    taken.add(found.id)
+    taken[found.id] = source
     return found
 
 
@@ -77,12 +94,12 @@ def _naming(source: SourceSettings) -> tuple[str, dict[str, str]]:
     return "lab", {}
 
 
-def _free_id(wanted: str, taken: set[str]) -> str:
+def _free_id(wanted: str, taken: Taken) -> str:
     """`wanted`, or `wanted` with a number: no fate may hide behind another row's id."""
     free, number = wanted, 2
     while free in taken:
         free, number = f"{wanted}#{number}", number + 1
-    taken.add(free)
+    taken[free] = None
     return free
 
 

@@ -3,14 +3,15 @@
 A unit is one trajectory with all that is read of it: responses, grades and scores. The cells follow at the end.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from thinkscale.config import EvaluateSettings
 from thinkscale.engines.catalogue import open_local
 from thinkscale.engines.sweep import SweepResult, SweepTask, run_sweep
-from thinkscale.errors import ConfigError
+from thinkscale.engines.tokens import TokenEngine
+from thinkscale.errors import ConfigError, EngineError, StageError
 from thinkscale.grading.verdicts import grade as grade_response
 from thinkscale.keys import content_key, seed_from
 from thinkscale.records import (
@@ -28,7 +29,7 @@ from thinkscale.sources.benchmarks import Benchmark, load_benchmark
 from thinkscale.stages.context import StageContext
 from thinkscale.statistics.cells import cells_from_scores
 from thinkscale.thinking.budgets import Setting, budget_forcing, class_conditional, direct, truncation
-from thinkscale.thinking.formats import BoundFormat, find_format
+from thinkscale.thinking.formats import FORCED_ANSWER, BoundFormat, find_format
 from thinkscale.thinking.prompts import user_turn
 from thinkscale.thinking.sweep import Prefix, PrefixEnd, TrajectoryPlan, plan_trajectories
 
@@ -52,7 +53,7 @@ def evaluate(context: StageContext) -> None:
     for position, benchmark in enumerate(benchmarks):
         context.commit(f"problems-{benchmark.name}", position, benchmark.problems)
     models = _models(context, settings)
-    jobs = list(_jobs(models, benchmarks, settings, first_position=len(benchmarks)))
+    jobs = list(_jobs(models, benchmarks, settings, context.recipe.seed))
     stored = context.stored()
     with context.progress.task(
         context.stage, len(jobs), "trajectories", done=sum(job.key in stored for job in jobs)
@@ -89,7 +90,10 @@ def sweep_settings(settings: EvaluateSettings) -> list[Setting]:
         "budget_forcing": lambda: budget_forcing(budgets, settings.waits, settings.wait_string),
         "class_conditional": class_conditional,
     }
-    return [setting for method in settings.methods for setting in by_method[method]()]
+    made = [setting for method in settings.methods for setting in by_method[method]()]
+    if not made:
+        raise ConfigError("evaluate: without budgets and with untruncated: false there is nothing to evaluate")
+    return made
 
 
 def _models(context: StageContext, settings: EvaluateSettings) -> list[EvaluatedModel]:
@@ -99,7 +103,10 @@ def _models(context: StageContext, settings: EvaluateSettings) -> list[Evaluated
     plans = plan_trajectories(sweep_settings(settings), limit)
     if not recipe.train:
         return [EvaluatedModel(STUDENT, recipe.student.model, plans)]
-    student = EvaluatedModel(STUDENT, str(student_checkpoint(context.run.path)), plans)
+    checkpoint = student_checkpoint(context.run.path).resolve()
+    if not checkpoint.is_dir():
+        raise StageError(f"the trained model is missing: {checkpoint}; train again with --fresh, or put it back")
+    student = EvaluatedModel(STUDENT, str(checkpoint), plans)
     if not settings.baseline:
         return [student]
     base_plans = plan_trajectories([direct(), *truncation((None,))], limit)
@@ -126,9 +133,10 @@ class Job:
 
 
 def _jobs(
-    models: Iterable[EvaluatedModel], benchmarks: Iterable[Benchmark], settings: EvaluateSettings, first_position: int
+    models: Iterable[EvaluatedModel], benchmarks: Sequence[Benchmark], settings: EvaluateSettings, seed: int
 ) -> Iterator[Job]:
-    position = first_position
+    """Positions follow those of the units that hold the benchmarks' problems."""
+    position = len(benchmarks)
     for model in models:
         for benchmark in benchmarks:
             for problem in benchmark.problems:
@@ -138,7 +146,7 @@ def _jobs(
                         temperature=settings.temperature,
                         top_p=settings.top_p,
                         # Not the model's name: base and student draw the same numbers, so they are paired.
-                        seed=seed_from(sample, benchmark.name, problem.id),
+                        seed=seed_from(seed, sample, benchmark.name, problem.id),
                     )
                     for plan in model.plans:
                         key = content_key("trajectory", model.name, plan, benchmark.name, problem, sample, sampling)
@@ -151,14 +159,42 @@ def _run(
 ) -> Iterator[None]:
     engine = open_local(model.path, dtype=settings.dtype, device=settings.device, batch_size=settings.batch_size)
     bound = BoundFormat(find_format(context.recipe.student.thinking_format), engine.tokenizer)
-    tasks = (
+    tasks = [
         SweepTask(key=job.key, prompt=_prompt(bound, job), plan=job.plan, sampling=job.sampling)
         for job in waiting.values()
-    )
+    ]
+    _check_context(engine, bound, tasks)
+    failed: list[SweepResult] = []
+    num_sound = 0
     for result in run_sweep(engine, bound, tasks):
+        if result.error:
+            context.run.journal.add_event(context.stage, "failure", result.error)
+            failed.append(result)
+            continue
+        num_sound += 1
         job = waiting[result.task.key]
         context.commit(job.key, job.position, records_of(job, result, bound))
         yield
+    if failed and not num_sound:
+        raise EngineError(f"{model.name}: every trajectory failed, the first with: {failed[0].error}")
+    for result in failed:
+        job = waiting[result.task.key]
+        context.commit(job.key, job.position, _failed(job, result))
+        yield
+
+
+def _check_context(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask]) -> None:
+    """Refuses a sweep whose longest sequence the model cannot hold, before anything is generated."""
+    closing = len(bound.encode(bound.format.answer_open)) + len(bound.encode(FORCED_ANSWER)) + 1
+    longest = max(tasks, key=lambda task: len(task.prompt) + task.plan.reach(0))
+    needed = len(longest.prompt) + longest.plan.reach(0) + closing + longest.sampling.max_tokens
+    if needed > engine.context_tokens:
+        room = engine.context_tokens - (needed - longest.plan.reach(0))
+        raise ConfigError(
+            f"{engine.name} holds {engine.context_tokens:,} tokens, but prompt, thinking and answer may take "
+            f"{needed:,}: set evaluate.max_thinking_tokens (and the budgets) to at most {max(room, 0):,}, or lower "
+            "evaluate.max_answer_tokens"
+        )
 
 
 def _prompt(bound: BoundFormat, job: Job) -> tuple[int, ...]:
@@ -168,9 +204,6 @@ def _prompt(bound: BoundFormat, job: Job) -> tuple[int, ...]:
 
 def records_of(job: Job, result: SweepResult, bound: BoundFormat) -> Iterator[Record]:
     """A response and a grade for each distinct prefix, and a score for each setting that reads it."""
-    if result.error:
-        yield from _failed(job, result)
-        return
     for prefix, settings in result.trajectory.prefixes().items():
         response = _response(job, result, prefix, bound)
         grade = grade_response(job.problem, response)
@@ -195,6 +228,7 @@ def _response(job: Job, result: SweepResult, prefix: Prefix, bound: BoundFormat)
         thinking_tokens=prefix.length,
         answer_tokens=len(answer.ids),
         finish=finish,
+        error=answer.error,
         forced=result.trajectory.forced_within(prefix.length),
         sampling=job.sampling,
         usage=Usage(prompt_tokens=len(result.task.prompt), completion_tokens=prefix.length + len(answer.ids)),

@@ -36,6 +36,8 @@ def generate(context: StageContext) -> None:
         for completion in engine.answer(requests):
             place = places.pop(completion.request.key)
             response = response_of(completion, place, engine.name, Role.TEACHER)
+            if response.error:
+                context.run.journal.add_event(context.stage, "failure", response.error)
             context.commit(response.key, place.position, [response])
             task.advance()
 

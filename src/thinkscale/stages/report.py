@@ -65,7 +65,7 @@ def gather(run: RunDirectory, recipe: Recipe) -> ReportData:
         files={
             f"{name} ({run.journal.num_rows(name, list_stages(run)):,} rows)": f"{name}.parquet"
             for name in TABLES
-            if run.journal.num_rows(name, list_stages(run))
+            if (run.path / f"{name}.parquet").is_file()
         },
     )
 

@@ -24,6 +24,7 @@ CLASS_CONDITIONAL_CONTROL = 50.0
 ONE_CELL = "one cell"
 SAME_TOKENS = "all cells think equally long"
 NO_BUDGET = "no budgets"
+NO_TARGETS = "no targets"
 
 Defined = npt.NDArray[np.bool_]
 Values = tuple[Floats, Defined]
@@ -130,7 +131,7 @@ def _metrics_of_group(grid: Grid, targets: Floats, resamples: int, seed: int) ->
             else estimated(lambda totals: _share_of_cells(totals, limited, budgets), NO_BUDGET)
         ),
         over_budget_rate=estimated(lambda totals: _over_rate(totals, limited), NO_BUDGET),
-        budget_error=estimated(lambda totals: _always(_budget_error(totals.mean_tokens, targets)), ""),
+        budget_error=estimated(lambda totals: _budget_errors(totals, targets), NO_TARGETS),
         scaling_per_1000_tokens=estimated(
             lambda totals: _mean_slope(totals.mean_tokens / 1000, totals.accuracy), slope_reason
         ),
@@ -182,6 +183,10 @@ def _mean_slope_of_doubling(mean_tokens: Floats, accuracy: Floats) -> Values:
 def _budget_error(mean_tokens: Floats, targets: Floats) -> Floats:
     misses = np.abs(mean_tokens[:, :, None] - targets).min(axis=1) / targets
     return np.asarray(100 * misses.mean(axis=1))
+
+
+def _budget_errors(totals: Totals, targets: Floats) -> Values:
+    return _always(_budget_error(totals.mean_tokens, targets)) if len(targets) else _never(totals)
 
 
 def _over_rate(totals: Totals, limited: Defined) -> Values:
