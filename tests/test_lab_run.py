@@ -12,6 +12,7 @@ import pytest
 
 from thinkscale.lab.pool import planted_faults
 from thinkscale.records import Cell, Decision, Example, Fate, Grade, Problem, Response, Role, Score, Step, Verdict
+from thinkscale.sources.files import write_rows
 from thinkscale.statistics import cells_from_scores
 from thinkscale.store.manifest import verify
 from thinkscale.store.run import RunDirectory
@@ -159,11 +160,14 @@ def test_fresh_discards_what_was_made_of_the_changed_stage(out: Path, tmp_path: 
 
 
 def test_the_seed_decides_what_an_evaluation_samples(tmp_path: Path) -> None:
-    texts = []
+    rows = [{"id": start, "question": f"Compute {start} a+5 b*3 modulo 10.", "answer": 0} for start in range(4)]
+    write_rows(tmp_path / "own.jsonl", rows)  # type: ignore[arg-type]
+    texts: list[list[str]] = []
     for seed in (1, 1, 2):
         folder = tmp_path / str(len(texts))
         done = lab(
-            "evaluate", "--model", "lab", "--benchmark", "lab_numeric:4", "--method", "truncation", "--budget", "24",
+            "evaluate", "--model", "lab", "--benchmark", str(tmp_path / "own.jsonl"),
+            "--method", "truncation", "--budget", "24",
             "--out", str(folder), "--set", f"seed={seed}", "--set", "evaluate.temperature=1.5",
             "--set", "evaluate.max_thinking_tokens=32", "--set", "evaluate.max_answer_tokens=8",
         )  # fmt: skip
@@ -171,3 +175,4 @@ def test_the_seed_decides_what_an_evaluation_samples(tmp_path: Path) -> None:
         with RunDirectory.read(folder) as run:
             texts.append([response.thinking for response in run.rows(Response)])
     assert texts[0] == texts[1]
+    assert texts[0] != texts[2]

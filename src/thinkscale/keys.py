@@ -53,8 +53,12 @@ def canonical_json(value: object) -> str:
 
 
 def content_key(*parts: object) -> str:
-    """32 hexadecimal digits that stand for `parts` in order."""
-    return hashlib.blake2b(canonical_json(parts).encode(), digest_size=16).hexdigest()
+    """32 hexadecimal digits that stand for `parts` in order. Raises EncodingError, also on broken text."""
+    try:
+        text = canonical_json(parts).encode()
+    except UnicodeEncodeError as error:
+        raise EncodingError(f"a text is not valid Unicode, so it has no stable encoding: {error}") from error
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def combined_key(keys: Iterable[str]) -> str:

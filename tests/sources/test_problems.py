@@ -1,11 +1,13 @@
 """Foreign rows become problems, or say why not; benchmarks load by name or by file."""
 
+import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from thinkscale.errors import ConfigError, DataError
-from thinkscale.keys import JSON
+from thinkscale.errors import ConfigError, DataError, EncodingError
+from thinkscale.keys import JSON, content_key
 from thinkscale.records import Kind, Problem
 from thinkscale.sources.benchmarks import load_benchmark
 from thinkscale.sources.files import write_rows
@@ -42,13 +44,53 @@ def test_a_column_mapping_decides() -> None:
         ({"question": "q", "choices": "A,B"}, "malformed_choices"),
         ({"question": "q", "answer": ["4"]}, "malformed_reference"),
         ({"question": "q", "kind": "poem"}, "unknown_kind"),
+        ({"question": "q", "score": float("nan")}, "unencodable_value"),
+        ({"question": "q", "deep": [{"score": float("inf")}]}, "unencodable_value"),
+        ({"question": "q", "at": datetime.datetime(2025, 1, 2)}, "unencodable_value"),
+        ({"question": "q", "blob": b"x"}, "unencodable_value"),
+        ({"question": "\ud800"}, "unencodable_value"),
+        ({"question": "q", "id": "\ud800"}, "unencodable_value"),
+        ({"question": "q", "\ud800": 1}, "unencodable_value"),
     ],
 )
-def test_a_row_that_is_no_problem_says_why(row: dict[str, JSON], reason: str) -> None:
+def test_a_row_that_is_no_problem_says_why(row: dict[str, Any], reason: str) -> None:
     found = parse_problem(row, "s", {})
     assert isinstance(found, Malformed)
     assert found.reason == reason
     assert found.row_id
+    assert content_key(found)
+    if reason == "unencodable_value":
+        assert f"`{ascii(list(row)[-1])[1:-1]}`" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [(5, 5), ("5", 5), ("Level 5", 5), ("level5", 5), (3.0, 3), (3.5, None), ("Level ?", None), (True, None),
+     (["5"], None), (2**63, None), ("5 of 7", None)],
+)  # fmt: skip
+def test_a_level_is_read_or_kept(value: JSON, level: int | None) -> None:
+    problem = parse_problem({"question": "q", "level": value}, "s", {})
+    assert isinstance(problem, Problem)
+    assert (problem.level, problem.extra) == (level, {} if level is not None else {"level": value})
+
+
+def test_nothing_of_another_type_is_lost() -> None:
+    problem = parse_problem({"question": "q", "solution": ["a"], "tests": {"in": 1}, "level": None}, "s", {})
+    assert isinstance(problem, Problem)
+    assert (problem.solution, problem.tests, problem.level) == (None, None, None)
+    assert problem.extra == {"solution": ["a"], "tests": {"in": 1}}
+
+
+@pytest.mark.parametrize("row", [{"question": None, "problem": "q"}, {"question": "q", "problem": None}])
+def test_the_first_name_with_a_value_wins(row: dict[str, JSON]) -> None:
+    problem = parse_problem(row, "s", {})
+    assert isinstance(problem, Problem)
+    assert problem.question == "q"
+
+
+def test_broken_text_has_no_key() -> None:
+    with pytest.raises(EncodingError, match="not valid Unicode"):
+        content_key("\ud800")
 
 
 def test_a_benchmark_is_a_name_a_prefix_or_a_file(tmp_path: Path) -> None:

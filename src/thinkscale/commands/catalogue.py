@@ -47,6 +47,14 @@ def _engines() -> dict[str, str]:
     }
 
 
+def _models() -> dict[str, str]:
+    return {
+        "lab": "the lab's model, shipped with this package; runs on any machine with the `local` engine",
+        "FOLDER": "a folder of a Hugging Face model, such as ./out/model: begin it with ./ or / or ~",
+        "OWNER/NAME": "a Hub id, such as Qwen/Qwen2.5-3B; fetched by transformers where it is not yet on this machine",
+    }
+
+
 def _domains() -> dict[str, str]:
     from thinkscale.curation.taxonomy import DOMAINS
 
@@ -60,5 +68,6 @@ KINDS = {
     "methods": _methods,
     "graders": _graders,
     "engines": _engines,
+    "models": _models,
     "domains": _domains,
 }

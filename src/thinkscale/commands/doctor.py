@@ -21,7 +21,7 @@ LOW_DISK_GIB = 10
 def doctor() -> list[dict[str, JSON]]:
     """One row for each thing looked at: `what`, `ok`, `found`, and `do` where something is lacking."""
     rows = [_extra(what, names, remedy) for what, (names, remedy) in EXTRAS.items()]
-    rows += [_gpu(), _cores(), _disk()]
+    rows += [_engines(), _gpu(), _cores(), _disk(), _sandbox()]
     rows += [_key(name) for name in KEYS]
     return rows
 
@@ -49,6 +49,17 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "of unknown version"
+
+
+def _engines() -> dict[str, JSON]:
+    lacking = [name for name in EXTRAS["local models"][0] if find_spec(name) is None]
+    return _row("engines", True, f"scripted; local lacks {', '.join(lacking)}" if lacking else "scripted, local")
+
+
+def _sandbox() -> dict[str, JSON]:
+    found = shutil.which("bwrap") is not None
+    note = "this version runs no model code, so nothing needs it yet"
+    return _row("sandbox", found, f"bwrap {'found' if found else 'not found'}; {note}")
 
 
 def _gpu() -> dict[str, JSON]:

@@ -5,13 +5,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from thinkscale.errors import DataError
+from thinkscale.errors import ConfigError, DataError
 from thinkscale.grading.verdicts import grade as grade_response
 from thinkscale.keys import JSON
 from thinkscale.records import Finish, Problem, Response, Role, Sampling
 from thinkscale.sources.files import SourceRow, read_rows, write_rows
-from thinkscale.sources.problems import Malformed, parse_problem
+from thinkscale.sources.problems import COLUMNS, Malformed, parse_problem
 from thinkscale.thinking.formats import find_format, split_text
+
+HEADER = ("id", "verdict", "extracted", "tier", "seconds")
+"""The columns of a verdict."""
+USED = ("reference", *COLUMNS["kind"], *COLUMNS["choices"])
+"""The columns that decide a verdict; nothing is asked of the others."""
 
 
 def grade(rows: Path, out: Path | None) -> str:
@@ -21,7 +26,7 @@ def grade(rows: Path, out: Path | None) -> str:
     `thinking_format`. Returns a line that counts the verdicts.
     """
     counts: Counter[str] = Counter()
-    total = write_rows(out, _graded(rows, counts))
+    total = write_rows(out, _graded(rows, counts), HEADER)
     tally = ", ".join(f"{verdict} {number:,}" for verdict, number in sorted(counts.items()))
     return f"{total:,} rows graded: {tally or 'none'}"
 
@@ -33,7 +38,7 @@ def _graded(rows: Path, counts: Counter[str]) -> Iterator[Mapping[str, JSON]]:
         verdict = grade_response(problem, response)
         counts[verdict.verdict] += 1
         yield {
-            "id": problem.id,
+            "id": str(number) if row.values.get("id") is None else row.values["id"],
             "verdict": verdict.verdict.value,
             "extracted": verdict.extracted,
             "tier": verdict.tier,
@@ -48,12 +53,15 @@ def _read(row: SourceRow, number: int) -> tuple[Problem, Response]:
         raise DataError(f"{row.place}: `response` must be the whole response as text, it is {text!r:.60}")
     if "reference" not in row.values:
         raise DataError(f"{row.place}: there is no `reference`; every row needs one (null where it is unknown)")
-    # A question is not needed to grade by rules; the row's number stands in for a missing id.
-    values = {"question": "-", "id": str(number), **row.values}
-    problem = parse_problem(values, "rows", {"reference": "reference"})
+    # A question is not needed to grade by rules, and an id only to name the verdict.
+    values = {key: row.values[key] for key in USED if key in row.values}
+    problem = parse_problem({**values, "question": "-", "id": str(number)}, "rows", {"reference": "reference"})
     if isinstance(problem, Malformed):
         raise DataError(f"{row.place}: {problem.detail}")
-    return problem, _response(problem, text, str(row.values.get("thinking_format") or "think_tags"))
+    try:
+        return problem, _response(problem, text, str(row.values.get("thinking_format") or "think_tags"))
+    except ConfigError as error:
+        raise DataError(f"{row.place}: `thinking_format`: {error}") from error
 
 
 def _response(problem: Problem, text: str, format_name: str) -> Response:

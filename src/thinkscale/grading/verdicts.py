@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from thinkscale.grading.answers import extract_answer
-from thinkscale.grading.choice import extract_choice, letters, single_letter
+from thinkscale.grading.choice import MAX_CHOICES, extract_choice, letters, single_letter
 from thinkscale.grading.math import compare
 from thinkscale.grading.values import Outcome
 from thinkscale.records import Finish, Grade, Kind, Problem, Response, Verdict
@@ -78,6 +78,9 @@ def _grade_math(problem: Problem, answer_text: str) -> Judgement:
 
 
 def _grade_choice(problem: Problem, answer_text: str) -> Judgement:
+    if len(problem.choices) > MAX_CHOICES:
+        evidence = f"{len(problem.choices)} choices, letters go to {MAX_CHOICES}"
+        return Judgement(verdict=Verdict.UNGRADABLE, tier="choices", evidence=evidence)
     names = letters(len(problem.choices) or 26)
     reference = single_letter(problem.reference or "", names)
     if reference is None:

@@ -1,18 +1,23 @@
 """Rows of JSONL (plain, .gz, .zst) and Parquet files, streamed, each with its place for error messages."""
 
+import datetime
 import gzip
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
-from thinkscale.errors import DataError
+from thinkscale.errors import DataError, StorageError
 from thinkscale.keys import JSON
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+ZSTD_READ_BYTES = 1 << 10
+"""Compressed bytes taken at once: at most 128 KiB come of every 4, so that memory stays below 32 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,17 @@ def read_rows(path: Path) -> Iterator[SourceRow]:
     """The rows of `path` in order. Raises DataError naming the file, and the line of a broken row."""
     if not path.is_file():
         raise DataError(f"there is no file {path}; give a JSONL (.jsonl, .jsonl.gz, .jsonl.zst) or Parquet file")
-    if path.suffix == ".parquet":
-        yield from _read_parquet(path)
-    elif is_table(path.name) or path.suffix == ".json":
-        yield from _read_jsonl(path)
-    else:
+    if path.suffix != ".json":
+        require_table(path)
+    try:
+        yield from _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def require_table(path: Path) -> None:
+    """Raises DataError where `path` has an ending that rows are not written to."""
+    if not is_table(path.name):
         raise DataError(f"{path}: the ending {path.suffix!r} is none of {', '.join(SUFFIXES)}")
 
 
@@ -53,10 +64,12 @@ def _read_jsonl(path: Path) -> Iterator[SourceRow]:
                     raise DataError(
                         f"{place}: broken JSON ({error.msg} at column {error.colno}); mend the line"
                     ) from error
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{place}: a number is too long or the nesting too deep: {error}") from error
                 if not isinstance(values, dict):
                     raise DataError(f"{place}: a row must be a JSON object, this is {type(values).__name__}")
                 yield SourceRow(place, values)
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is not readable as JSON lines in UTF-8: {error}") from error
 
 
@@ -70,9 +83,65 @@ def _read_parquet(path: Path) -> Iterator[SourceRow]:
             for batch in file.iter_batches():
                 for values in batch.to_pylist():
                     number += 1
-                    yield SourceRow(f"{path}, row {number}", values)
-    except pyarrow.ArrowInvalid as error:
+                    yield SourceRow(f"{path}, row {number}", {key: _as_json(value) for key, value in values.items()})
+    except (pyarrow.ArrowException, ValueError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+
+
+def _as_json(value: object) -> JSON:
+    """A value of Parquet with its times and decimals as text. What JSON cannot state otherwise stays as it is."""
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (Decimal, datetime.timedelta)):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    return value  # type: ignore[return-value]  # bytes: refused by name where a problem is made of the row
+
+
+class _ZstdBytes(io.RawIOBase):
+    """The content of a zstd file, all frames. The library's own reader takes a cut frame for the end of the file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zstandard
+
+        self._library = zstandard.ZstdDecompressor()
+        self._frame = self._library.decompressobj()
+        self._begun = False
+        self._content = memoryview(b"")
+        self._packed = b""
+        self._file = file
+        self._whole_frames = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._content:
+            packed = self._packed or self._file.read(ZSTD_READ_BYTES)
+            if not packed:
+                if self._begun or not self._whole_frames:
+                    raise EOFError("it is cut short, the end is missing")
+                return 0
+            self._advance(packed)
+        size = min(len(buffer), len(self._content))
+        buffer[:size] = self._content[:size]
+        self._content = self._content[size:]
+        return size
+
+    def _advance(self, packed: bytes) -> None:
+        self._begun = True
+        self._content, self._packed = memoryview(self._frame.decompress(packed)), b""
+        if self._frame.eof:
+            self._packed, self._begun = self._frame.unused_data, False
+            self._frame = self._library.decompressobj()
+            self._whole_frames += 1
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 @contextmanager
@@ -85,34 +154,46 @@ def open_text(path: Path, mode: str = "r") -> Iterator[IO[str]]:
         import zstandard
 
         try:
-            with zstandard.open(path, mode + "b") as binary, io.TextIOWrapper(binary, encoding="utf-8") as text:
+            binary = io.BufferedReader(_ZstdBytes(path.open("rb"))) if mode == "r" else zstandard.open(path, mode + "b")
+            with binary, io.TextIOWrapper(binary, encoding="utf-8") as text:
                 yield text
-        except zstandard.ZstdError as error:
+        except (zstandard.ZstdError, EOFError) as error:
             raise DataError(f"{path} is not readable as zstd: {error}") from error
     else:
         with path.open(mode, encoding="utf-8") as text:
             yield text
 
 
-def write_rows(path: Path | None, rows: Iterable[Mapping[str, JSON]]) -> int:
+def write_rows(path: Path | None, rows: Iterable[Mapping[str, JSON]], columns: Sequence[str] = ()) -> int:
     """Writes rows to `path` by its ending (complete or not at all), or to standard output as JSON lines.
 
-    Returns how many were written.
+    A Parquet file has `columns` even where no row has them, then the keys of all rows as they first appear.
+    Returns how many were written. Raises DataError on an ending or values that cannot be written, StorageError
+    where the system refuses.
     """
     import sys
 
     if path is None:
         return _write_lines(sys.stdout, rows)
+    require_table(path)
+    try:
+        return _write_file(path, rows, columns)
+    except OSError as error:  # of writing only: read_rows turns those of reading into DataError
+        raise StorageError(
+            f"{path} could not be written: {error.strerror or error}. Nothing was lost: a file that was there before "
+            "is as it was. Free some space, or choose another folder"
+        ) from error
+
+
+def _write_file(path: Path, rows: Iterable[Mapping[str, JSON]], columns: Sequence[str]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         if path.suffix == ".parquet":
-            count = _write_parquet(partial, list(rows))
-        elif is_table(path.name):
+            count = _write_parquet(partial, list(rows), columns, path)
+        else:
             with open_text(partial, "w") as text:
                 count = _write_lines(text, rows)
-        else:
-            raise DataError(f"{path}: the ending {path.suffix!r} is none of {', '.join(SUFFIXES)}")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -122,14 +203,33 @@ def write_rows(path: Path | None, rows: Iterable[Mapping[str, JSON]]) -> int:
 def _write_lines(text: IO[str], rows: Iterable[Mapping[str, JSON]]) -> int:
     count = 0
     for row in rows:
-        text.write(json.dumps(row, ensure_ascii=False) + "\n")
+        line = json.dumps(row, ensure_ascii=False)
+        try:
+            line.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which only an escape can write
+            line = json.dumps(row)
+        text.write(line + "\n")
         count += 1
     return count
 
 
-def _write_parquet(path: Path, rows: list[Mapping[str, JSON]]) -> int:
+def _write_parquet(path: Path, rows: list[Mapping[str, JSON]], columns: Sequence[str], name: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+    refusals = (pyarrow.ArrowException, OverflowError, UnicodeEncodeError)
+    arrays = {}
+    for column in dict.fromkeys([*columns, *(key for row in rows for key in row)]):
+        try:
+            arrays[column] = pyarrow.array([row.get(column) for row in rows])
+        except refusals as error:
+            raise _unfit(name, f"the values of `{column}` do not make one Parquet column", error) from error
+    try:
+        pyarrow.parquet.write_table(pyarrow.table(arrays), path)
+    except refusals as error:
+        raise _unfit(name, "the rows cannot be written as Parquet", error) from error
     return len(rows)
+
+
+def _unfit(path: Path, what: str, error: Exception) -> DataError:
+    return DataError(f"{path}: {what} ({error}); give a .jsonl file, which takes any values")

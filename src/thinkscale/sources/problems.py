@@ -1,9 +1,11 @@
 """From a foreign row to a Problem, or to the reason why it is none."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from thinkscale.keys import JSON
+from thinkscale.errors import EncodingError
+from thinkscale.keys import JSON, content_key
 from thinkscale.records import Kind, Problem, problem_id
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -16,7 +18,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "tests": ("tests",),
     "level": ("level",),
 }
-"""The names under which foreign files carry each field, the first that is there wins."""
+"""The names under which foreign files carry each field, the first that is there and not null wins."""
+
+LEVEL = re.compile(r"\s*(?:level\s*)?([0-9]{1,18})\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Malformed:
 
 def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, str]) -> Problem | Malformed:
     """The problem that `row` states. `columns` names the column of a field where it differs from COLUMNS."""
-    found = {name: columns.get(name) or next((key for key in keys if key in row), "") for name, keys in COLUMNS.items()}
+    found = {name: columns.get(name) or _alias(row, keys) for name, keys in COLUMNS.items()}
     values = {name: row.get(key) for name, key in found.items()}
     question, choices, reference = values["question"], values["choices"], values["reference"]
     row_id = str(values["id"]) if values["id"] is not None else ""
@@ -38,6 +42,10 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
     def malformed(reason: str, detail: str) -> Malformed:
         return Malformed(row_id or problem_id(source, str(dict(row))), reason, detail)
 
+    unencodable = _unencodable(row)
+    if unencodable is not None:
+        row_id = row_id if _unencodable({"": row_id}) is None else ""
+        return malformed("unencodable_value", f"`{unencodable[0]}` has a value that cannot be stored: {unencodable[1]}")
     if not isinstance(question, str) or not question.strip():
         key = found["question"] or "question"
         return malformed("missing_question", f"`{key}` must be a text that is not empty, it is {question!r:.60}")
@@ -49,7 +57,11 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
     kind = values["kind"] or (Kind.CHOICE if options else Kind.MATH)
     if kind not in list(Kind):
         return malformed("unknown_kind", f"`{found['kind']}` must be one of {', '.join(Kind)}, it is {kind!r}")
-    level = values["level"]
+    solution, tests, level = _text(values["solution"]), _text(values["tests"]), _level(values["level"])
+    unread = {
+        found[name] for name, value in (("solution", solution), ("tests", tests), ("level", level)) if value is None
+    }
+    placed = {*(set(found.values()) - {key for key in unread if row.get(key) is not None}), "source"}
     return Problem(
         id=row_id or problem_id(source, question, options),
         source=str(row.get("source") or source),
@@ -57,11 +69,37 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
         reference=None if reference is None or str(reference) == "" else str(reference),
         kind=Kind(str(kind)),
         choices=options,
-        solution=_text(values["solution"]),
-        tests=_text(values["tests"]),
-        level=level if isinstance(level, int) else None,
-        extra={key: value for key, value in row.items() if key not in {*found.values(), "source"}},
+        solution=solution,
+        tests=tests,
+        level=level,
+        extra={key: value for key, value in row.items() if key not in placed},
     )
+
+
+def _alias(row: Mapping[str, JSON], keys: tuple[str, ...]) -> str:
+    """The first of `keys` with a value, else the first that is there, else an empty name."""
+    there = [key for key in keys if key in row]
+    return next((key for key in there if row[key] is not None), there[0] if there else "")
+
+
+def _unencodable(row: Mapping[str, JSON]) -> tuple[str, str] | None:
+    """The first key, as ASCII, whose name or value has no stable encoding, and why."""
+    for key, value in row.items():
+        try:
+            content_key(key, value)
+        except (EncodingError, RecursionError) as error:
+            return ascii(key)[1:-1], str(error)
+    return None
+
+
+def _level(value: JSON) -> int | None:
+    """A whole number as a number, a float or a text such as `Level 5`; None for anything else."""
+    if isinstance(value, str):
+        match = LEVEL.fullmatch(value)
+        return int(match[1]) if match else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if value == int(value) and abs(value) < 2**63 else None
 
 
 def _text(value: JSON) -> str | None:

@@ -4,9 +4,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import thinkscale
 from thinkscale.keys import JSON
+
+SOURCE = Path(thinkscale.__file__).parent
+"""The package's own folder. The current folder is no guide: it may lie in another project's repository."""
 
 LIBRARIES = (
     "accelerate",
@@ -62,8 +66,12 @@ def _version(name: str) -> str:
 
 
 def _git() -> dict[str, JSON]:
-    """Commit of the current folder's repository, empty where there is none or no git."""
-    commit = _git_line("rev-parse", "HEAD")
+    """Commit of the package's own source, empty where it is not a checkout or there is no git.
+
+    An installed package may lie inside another project's repository (its virtual environment), which does not
+    track it.
+    """
+    commit = _git_line("rev-parse", "HEAD") if _git_line("ls-files", "--error-unmatch", "__init__.py") else ""
     if not commit:
         return {"commit": "", "changed": False}
     return {"commit": commit, "changed": bool(_git_line("status", "--porcelain", "--untracked-files=no"))}
@@ -71,7 +79,9 @@ def _git() -> dict[str, JSON]:
 
 def _git_line(*arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(SOURCE), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):  # no git, or one that hangs: a commit is a help, not a need
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,144 @@
+"""The commands that read and write files of rows, and what they say of this machine and of the package."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from thinkscale.commands.catalogue import catalogue
+from thinkscale.commands.decontaminate import decontaminate
+from thinkscale.commands.doctor import doctor
+from thinkscale.commands.grade import grade
+from thinkscale.errors import ConfigError, DataError, ThinkscaleError
+from thinkscale.keys import JSON
+from thinkscale.sources.files import read_rows, write_rows
+from thinkscale.store import provenance
+
+HITS = ["id", "against", "against_id", "reason", "span"]
+VERDICTS = ["id", "verdict", "extracted", "tier", "seconds"]
+QUESTION = "How many positive integers below one hundred are divisible by seven or eleven?"
+
+
+def columns_of(path: Path) -> list[str]:
+    import pyarrow.parquet
+
+    names: list[str] = pyarrow.parquet.read_schema(path).names
+    return names
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"id": None}, ("0", "correct")),
+        ({}, ("0", "correct")),
+        ({"id": 7}, (7, "correct")),
+        ({"id": 7.5}, (7.5, "correct")),
+        ({"question": None}, ("0", "correct")),
+        ({"score": float("nan")}, ("0", "correct")),
+        ({"id": "\ud800", "response": "\\boxed{\ud800}"}, ("\ud800", None)),
+        ({"kind": "choice", "reference": "A", "choices": ["x"] * 703}, ("0", "ungradable")),
+        ({"kind": "choice", "reference": "A", "choices": ["x"] * 702, "response": "A"}, ("0", "correct")),
+    ],
+)
+def test_grade_takes_the_row(tmp_path: Path, row: dict[str, JSON], expected: tuple[JSON, str | None]) -> None:
+    values: dict[str, JSON] = {"reference": "3", "response": "\\boxed{3}", **row}
+    (tmp_path / "in.jsonl").write_text(json.dumps(values) + "\n")
+    grade(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    (found,) = (row.values for row in read_rows(tmp_path / "out.jsonl"))
+    assert found["id"] == expected[0]
+    assert expected[1] in (found["verdict"], None)
+
+
+def test_grade_names_the_row_of_an_unknown_format(tmp_path: Path) -> None:
+    row: dict[str, JSON] = {"reference": "3", "response": "3"}
+    write_rows(tmp_path / "in.jsonl", [row, {**row, "thinking_format": "s2"}])
+    with pytest.raises(DataError, match=r"in\.jsonl:2: `thinking_format`: .*s2.*think_tags"):
+        grade(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+
+
+def test_no_rows_still_make_columns(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").touch()
+    write_rows(tmp_path / "pool.jsonl", [{"question": "Something else entirely."}])
+    grade(tmp_path / "none.jsonl", tmp_path / "verdicts.parquet")
+    kept, hits = tmp_path / "kept.jsonl", tmp_path / "hits.parquet"
+    decontaminate(tmp_path / "pool.jsonl", ("lab_numeric:5",), kept, hits, 8)
+    assert columns_of(tmp_path / "verdicts.parquet") == VERDICTS
+    assert columns_of(hits) == HITS
+
+
+@pytest.mark.parametrize(
+    ("out", "report", "error", "message"),
+    [
+        ("kept.jsonl", "kept.jsonl", ConfigError, "--out and --report"),
+        ("kept.jsonl", "a/../kept.jsonl", ConfigError, "--out and --report"),
+        ("kept.csv", "hits.jsonl", DataError, r"kept\.csv.*ending"),
+        ("kept.jsonl", "hits.csv", DataError, r"hits\.csv.*ending"),
+    ],
+)
+def test_decontaminate_refuses_before_it_writes(
+    tmp_path: Path, out: str, report: str, error: type[ThinkscaleError], message: str
+) -> None:
+    (tmp_path / "a").mkdir()
+    write_rows(tmp_path / "pool.jsonl", [{"question": QUESTION}])
+    with pytest.raises(error, match=message):
+        decontaminate(tmp_path / "pool.jsonl", ("lab_numeric:5",), tmp_path / out, tmp_path / report, 8)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "pool.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "num_hits"),
+    [
+        ([{"question": QUESTION}, {"question": QUESTION}], "", 2),
+        ([{"id": "t", "question": QUESTION}, {"id": "t", "question": "Another one."}], "", 1),
+        ([{"question": "Another one."}, {"question": QUESTION}], ":1", 0),
+        ([{"question": QUESTION, "level": float("nan")}], ":1", 1),
+    ],
+)
+def test_a_reference_file_needs_no_ids(tmp_path: Path, rows: list[dict[str, JSON]], size: str, num_hits: int) -> None:
+    write_rows(tmp_path / "pool.jsonl", [{"question": QUESTION}])
+    write_rows(tmp_path / "test.jsonl", rows)
+    hits = tmp_path / "hits.jsonl"
+    decontaminate(tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl{size}",), tmp_path / "kept.jsonl", hits, 8)
+    assert len(list(read_rows(hits))) == num_hits
+
+
+@pytest.mark.parametrize(("size", "message"), [(":2", "asked for 2"), (":0", "at least 1")])
+def test_a_size_that_a_reference_file_lacks_is_refused(tmp_path: Path, size: str, message: str) -> None:
+    write_rows(tmp_path / "pool.jsonl", [{"question": QUESTION}])
+    with pytest.raises(ThinkscaleError, match=message):
+        decontaminate(tmp_path / "pool.jsonl", (f"{tmp_path}/pool.jsonl{size}",), tmp_path / "kept.jsonl", None, 8)
+    assert not (tmp_path / "kept.jsonl").exists()
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_the_commit_is_that_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracked: bool) -> None:
+    package, other = tmp_path / "package", tmp_path / "other"
+    for folder in (package, other):
+        folder.mkdir()
+        (folder / "__init__.py").write_text("1")
+        (folder / "f").write_text("1")
+        names = ["f", "__init__.py"] if tracked or folder == other else ["f"]
+        author = ("-c", "user.name=a", "-c", "user.email=a@b")
+        for command in (["init", "-q"], ["add", *names], [*author, "commit", "-q", "-m", folder.name]):
+            subprocess.run(["git", *command], cwd=folder, check=True)
+    monkeypatch.chdir(other)
+    monkeypatch.setattr(provenance, "SOURCE", package)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=package, capture_output=True, text=True, check=True).stdout
+    (package / "f").write_text("2")
+    expected = {"commit": head.strip(), "changed": True} if tracked else {"commit": "", "changed": False}
+    assert provenance.collect_provenance([], 0, {})["git"] == expected
+
+
+def test_models_are_listed() -> None:
+    assert {"lab", "FOLDER", "OWNER/NAME"} == set(catalogue("models"))
+
+
+@pytest.mark.parametrize("path", ["/usr/bin/bwrap", None])
+def test_doctor_knows_engines_and_sandbox(monkeypatch: pytest.MonkeyPatch, path: str | None) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: path)
+    rows = {row["what"]: row for row in doctor()}
+    assert str(rows["engines"]["found"]).startswith("scripted")
+    assert rows["sandbox"]["ok"] is (path is not None)
+    assert "runs no model code" in str(rows["sandbox"]["found"])
