@@ -259,7 +259,9 @@ def test_status_of_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     assert "not a run directory" in refused("status", str(tmp_path))
 
 
-@pytest.mark.parametrize("kind", ["recipes", "benchmarks", "formats", "methods", "graders", "engines", "domains"])
+@pytest.mark.parametrize(
+    "kind", ["recipes", "benchmarks", "formats", "methods", "graders", "engines", "models", "domains"]
+)
 def test_lists_are_not_empty(kind: str) -> None:
     assert len(json.loads(command("list", kind, "--json").stdout)) >= 1
 

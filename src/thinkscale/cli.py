@@ -132,7 +132,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="recipes, benchmarks, formats, methods, graders, engines or domains")],
+    kind: Annotated[
+        str, typer.Argument(help="recipes, benchmarks, formats, methods, graders, engines, models, domains")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """List what there is of one kind."""

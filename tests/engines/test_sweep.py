@@ -9,6 +9,7 @@ from thinkscale.thinking.sweep import plan_trajectories
 
 pytest.importorskip("torch")
 
+from thinkscale.engines.catalogue import model_path
 from thinkscale.engines.local import LocalEngine
 from thinkscale.engines.sweep import SweepTask, run_sweep
 
@@ -77,3 +78,15 @@ def test_no_thinking_exceeds_its_budget_and_waits_are_forced(random_model: str) 
             text = bound.decode(thinking)
             assert text.count("Wait") >= setting.waits, (text, wait)
     assert len(ends) == 3, "the random model must show natural, cut and unfinished thinking"
+
+
+def test_on_the_labs_model_greedy_cells_equal_their_own_runs_and_tokens_are_saved() -> None:
+    engine = LocalEngine(model_path("lab"), dtype="float64")
+    bound = BoundFormat(find_format("s1"), engine.tokenizer)
+    settings = list(budget_forcing(BUDGETS, WAITS, "Wait"))
+    shared, separate, generated = cells(engine, bound, settings, 0.0)
+    for setting in settings:
+        alone, _, _ = cells(engine, bound, [setting], 0.0)
+        assert {key: shared[key] for key in alone} == alone, setting
+    print(f"{separate} thinking tokens in separate runs, {generated} generated: {separate / generated:.1f} times fewer")
+    assert separate > 2 * generated

@@ -29,6 +29,10 @@ def decontaminate(pool: Path, against: tuple[str, ...], out: Path, report: Path 
         require_table(path)
     if report and report.resolve() == out.resolve():
         raise ConfigError(f"--out and --report both name {out}; give two files")
+    inputs = {pool.resolve(), *(Path(name).resolve() for name in against)}
+    for path in (out, *([report] if report else [])):
+        if path.resolve() in inputs:
+            raise ConfigError(f"{path} is an input and would be overwritten; give another --out or --report")
     indexes = {reference: _index(reference, words) for reference in against}
     hits: list[Mapping[str, JSON]] = []
     total = 0
