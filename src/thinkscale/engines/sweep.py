@@ -6,7 +6,7 @@ is finished first, so that it is durable early and memory stays bounded.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from thinkscale.engines.tokens import TokenCompletion, TokenEngine, TokenRequest
 from thinkscale.keys import seed_from
@@ -105,16 +105,10 @@ def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask
 
 
 def _continuation(state: _Running, bound: BoundFormat) -> TokenRequest:
-    sampling = state.task.sampling
     return TokenRequest(
         key=f"{state.task.key}/thinking",
         prompt=state.task.prompt + tuple(state.trajectory.ids),
-        sampling=Sampling(
-            max_tokens=state.trajectory.room,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed,
-        ),
+        sampling=replace(state.task.sampling, max_tokens=state.trajectory.room),
         stop_ids=bound.think_stop_ids,
         follows=f"{state.task.key}/thinking",
     )
@@ -158,12 +152,7 @@ def _take_thinking(state: _Running, completion: TokenCompletion) -> None:
 
 def _answer_sampling(sampling: Sampling) -> Sampling:
     """The answers' random numbers are apart from those of the thinking at the same positions."""
-    return Sampling(
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=seed_from(sampling.seed, "answer"),
-    )
+    return replace(sampling, seed=seed_from(sampling.seed, "answer"))
 
 
 def _take_answer(state: _Running, completion: TokenCompletion, answer_to: _AnswerTo) -> None:

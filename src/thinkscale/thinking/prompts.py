@@ -5,17 +5,13 @@ The wording of the class prompts is ours; the idea (asking for short or for long
 
 from collections.abc import Mapping
 
+from thinkscale.grading.choice import letters
 from thinkscale.records import Message, Problem
 
 CLASS_PROMPTS: Mapping[str, str] = {
     "short": "Think briefly: take only the steps that the answer needs.",
     "long": "Think at length: go slowly, then check every step before you answer.",
 }
-
-
-def letters(count: int) -> tuple[str, ...]:
-    """The first `count` option letters, A to Z."""
-    return tuple(chr(ord("A") + index) for index in range(count))
 
 
 def question_text(problem: Problem) -> str:
