@@ -14,7 +14,8 @@ FLOORS: dict[str, int] = {
     "errors": 0, "keys": 0, "records": 0, "settings": 0,
     "thinking": 1, "grading": 1, "curation": 1, "statistics": 1, "lab": 1,
     "engines": 2, "sources": 2, "training": 2, "store": 2, "progress": 2, "recipes": 2,
-    "config": 3, "reporting": 3,
+    "sandbox": 2, "cluster": 2,
+    "config": 3, "reporting": 3, "verification": 3,
     "stages": 4,
     "pipeline": 5,
     "commands": 6,
@@ -22,7 +23,7 @@ FLOORS: dict[str, int] = {
 }  # fmt: skip
 """The floor of each room. docs/architecture.md says what lives on which."""
 
-HEAVY = ("torch", "transformers", "ray", "sympy", "trl", "datasets", "altair", "pandas", "scipy", "polars", "pyarrow")
+HEAVY = ("torch", "transformers", "ray", "sympy", "math_verify", "latex2sympy2_extended", "trl", "datasets", "altair", "pandas", "scipy", "polars", "pyarrow")
 
 
 def modules() -> dict[str, Path]:

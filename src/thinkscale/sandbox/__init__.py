@@ -1,0 +1,1 @@
+"""Running what a model wrote, with hard limits and out of reach of everything else. docs/sandbox.md says what is covered."""
