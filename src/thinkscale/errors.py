@@ -67,3 +67,9 @@ class StoppedError(ThinkscaleError):
 
 class EncodingError(ThinkscaleError):
     """A value has no stable encoding, so no content key can be made of it."""
+
+
+class SandboxError(ThinkscaleError):
+    """Model programs cannot be kept in on this machine, so none is run."""
+
+    exit_code = 2

@@ -5,7 +5,9 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from thinkscale.errors import SandboxError
 from thinkscale.keys import JSON
+from thinkscale.sandbox.isolation import Kind, find_isolation
 
 EXTRAS = {
     "local models": (("torch", "transformers"), 'pip install torch==2.13.0 && pip install "thinkscale[local]"'),
@@ -57,9 +59,13 @@ def _engines() -> dict[str, JSON]:
 
 
 def _sandbox() -> dict[str, JSON]:
-    found = shutil.which("bwrap") is not None
-    note = "this version runs no model code, so nothing needs it yet"
-    return _row("sandbox", found, f"bwrap {'found' if found else 'not found'}; {note}")
+    try:
+        isolation = find_isolation()
+    except SandboxError as error:
+        return _row("sandbox", False, "no isolation works here, so no model program is run", str(error))
+    remedy = "apt install bubblewrap (its launcher is older and better tried than ours)"
+    note = "" if isolation.kind is Kind.BUBBLEWRAP else f"; {remedy}"
+    return _row("sandbox", True, f"{isolation.kind}: model programs are kept in{note}")
 
 
 def _gpu() -> dict[str, JSON]:

@@ -1,6 +1,6 @@
-"""What came of running a program once: the noun that sandbox/ makes and code.py judges.
+"""What came of running a program once: the noun that sandbox/ makes and code/verdict.py judges.
 
-Everything in it is plain data that crossed a process boundary. No object of the program's own ever reaches a comparison.
+Everything in it is plain data that crossed a process boundary: no object of a program ever reaches a comparison.
 """
 
 from dataclasses import dataclass
