@@ -28,15 +28,18 @@ def test_two_answers_compare_as_stated(case: dict[str, str]) -> None:
     assert (found.outcome, found.tier) == (case["outcome"], case["tier"]), found.evidence
 
 
-@pytest.mark.parametrize("case", cases("math.jsonl"), ids=lambda case: f"{case['answer']} ~ {case['reference']}"[:60])
+@pytest.mark.parametrize(
+    "case",
+    [case for case in cases("math.jsonl") if not case.get("one_sided")],
+    ids=lambda case: f"{case['answer']} ~ {case['reference']}"[:60],
+)
 def test_equality_does_not_depend_on_the_side(case: dict[str, str]) -> None:
     assert compare(case["reference"], case["answer"]).outcome == case["outcome"]
 
 
 @pytest.mark.parametrize("case", cases("math.jsonl"), ids=lambda case: case["answer"][:60])
 def test_an_answer_equals_itself(case: dict[str, str]) -> None:
-    expected = Outcome.EQUAL if case["answer"].strip(" $") else Outcome.UNDECIDED
-    assert compare(case["answer"], case["answer"]).outcome is expected
+    assert compare(case["answer"], case["answer"]).outcome is Outcome.EQUAL
 
 
 @pytest.mark.parametrize("case", cases("choice.jsonl"), ids=lambda case: case["text"][:40])
@@ -109,6 +112,7 @@ HOSTILE_TEXTS = {
     "fillers": "the answer is the option " * 40_000,
     "dollars": "Answer: $" + "a $ " * 250_000,
     "boxes": "\\boxed{1}," * 100_000,
+    "open parentheses": "(" * 1_000_000,
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from thinkscale.grading import Outcome, compare, extract_answer
+from thinkscale.grading import Outcome, compare, extract_answer, extract_choice
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -18,42 +18,50 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def answer_of(text: str) -> str:
-    found = extract_answer(text)
+    found = extract_answer(text, last_number=True)
     return found.text if found else text
 
 
-@pytest.mark.parametrize(("name", "field"), [("math500", "answer"), ("gsm8k_test", "answer"), ("aime24", "answer")])
-def test_every_reference_equals_itself_and_its_own_solution(data_folder: Path, name: str, field: str) -> None:
+@pytest.mark.parametrize("name", ["math500", "gsm8k_test", "aime24"])
+def test_every_reference_equals_itself_and_its_own_solution(data_folder: Path, name: str) -> None:
     found = list(rows(data_folder / "benchmarks" / f"{name}.jsonl"))
-    references = [str(row[field]).rpartition("####")[2].strip() for row in found]
+    references = [str(row["answer"]).rpartition("####")[2].strip() for row in found]
     assert [reference for reference in references if compare(reference, reference).outcome is not Outcome.EQUAL] == []
-    if name == "math500":
-        solved = [compare(answer_of(row["solution"]), row["answer"]).outcome is Outcome.EQUAL for row in found]
-        assert sum(solved) == len(solved)
+    solutions = [row["solution"] if name != "gsm8k_test" else row["answer"] for row in found]
+    solved = [compare(answer_of(text), ref).outcome for text, ref in zip(solutions, references, strict=True)]
+    assert [ref for outcome, ref in zip(solved, references, strict=True) if outcome is not Outcome.EQUAL] == []
 
 
-def test_decided_pairs_agree_with_labels_written_by_hand(data_folder: Path) -> None:
-    counts: Counter[tuple[Outcome, bool]] = Counter()
-    for row in rows(data_folder / "graders" / "labelled_pairs.jsonl"):
-        if row["convention"] is None and row["kind"] != "mcq_text" and row["gold"] and row["pred"]:
-            counts[compare(answer_of(row["pred"]), answer_of(row["gold"])).outcome, row["label"]] += 1
-    decided = sum(count for (outcome, _), count in counts.items() if outcome is not Outcome.UNDECIDED)
-    agreed = counts[Outcome.EQUAL, True] + counts[Outcome.DIFFERENT, False]
-    print(f"\nlabelled pairs: {agreed} of {decided} decided agree, {sum(counts.values()) - decided} undecided")
-    assert counts[Outcome.EQUAL, False] == 0
-    assert decided >= 200
-    assert agreed / decided >= 0.96
+def agrees(row: dict[str, Any]) -> bool:
+    """Whether we say what the label says: undecided never does, no answer is what is not equal."""
+    gold, answer = row["gold"] or "", row["pred"] or ""
+    if row["kind"] == "mcq_text":
+        letters = [extract_choice(text) for text in (gold, answer)]
+        return (None not in letters and letters[0].text == letters[1].text) is row["label"]  # type: ignore[union-attr]
+    if row["kind"] != "pair":
+        found = extract_answer(answer, last_number=True)
+        if found is None:
+            return row["label"] is False
+        gold, answer = answer_of(gold), found.text
+    outcome = compare(answer, gold).outcome
+    return outcome is not Outcome.UNDECIDED and (outcome is Outcome.EQUAL) is row["label"]
 
 
-def test_verdicts_on_real_outputs_agree_with_another_grader(data_folder: Path) -> None:
+def test_pairs_agree_with_labels_written_by_hand(data_folder: Path) -> None:
+    pairs = [row for row in rows(data_folder / "graders" / "labelled_pairs.jsonl") if row["convention"] is None]
+    agreed = [agrees(row) for row in pairs]
+    print(f"\nlabelled pairs: {sum(agreed)} of {len(agreed)} agree, by rules alone")
+    assert sum(agreed) / len(agreed) >= 0.97
+
+
+def test_outcomes_on_real_outputs_agree_with_another_grader(data_folder: Path) -> None:
     counts: Counter[tuple[str, bool]] = Counter()
     for row in rows(data_folder / "outputs" / "qwen25_3b_matheval_graded.jsonl.gz"):
-        if row["bench"] in ("math500", "gsm8k", "math", "aime24", "amc23", "olympiadbench"):
-            found = extract_answer(row["response"] or "")
-            outcome = compare(found.text, str(row["gt"])).outcome if found else "no_answer"
-            counts[outcome, bool(row["score"])] += 1
-    decided = sum(count for (outcome, _), count in counts.items() if outcome in (Outcome.EQUAL, Outcome.DIFFERENT))
-    agreed = counts[Outcome.EQUAL, True] + counts[Outcome.DIFFERENT, False]
-    print(f"\nreal outputs: {agreed} of {decided} decided agree; {dict(counts)}")
-    assert decided / sum(counts.values()) >= 0.9
-    assert agreed / decided >= 0.985
+        found = extract_answer(row["response"] or "")
+        outcome = compare(found.text, str(row["gt"])).outcome if found else "no_answer"
+        counts[outcome, bool(row["score"])] += 1
+    decided = sum(count for (outcome, _), count in counts.items() if outcome is not Outcome.UNDECIDED)
+    agreed = sum(count for (outcome, score), count in counts.items() if (outcome is Outcome.EQUAL) is score)
+    print(f"\nreal outputs: {agreed} of {sum(counts.values())} agree, {dict(counts)}")
+    assert decided / sum(counts.values()) >= 0.995
+    assert agreed / sum(counts.values()) >= 0.98

@@ -2,8 +2,8 @@
 
 from thinkscale.grading.answers import Extraction, extract_answer
 from thinkscale.grading.choice import extract_choice, letters
-from thinkscale.grading.math import Comparison, compare
-from thinkscale.grading.values import Outcome
+from thinkscale.grading.math.comparison import Comparison, compare
+from thinkscale.grading.math.values import Outcome
 from thinkscale.grading.verdicts import GRADERS, grade
 
 __all__ = [

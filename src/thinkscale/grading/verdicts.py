@@ -1,4 +1,4 @@
-"""The verdict on one response, by rules alone (grader name `rules`).
+"""The verdict on one response, by rules alone (grader name `rules`). verification/ goes on where they end.
 
 What decides, in order:
 
@@ -18,11 +18,13 @@ from dataclasses import dataclass
 
 from thinkscale.grading.answers import extract_answer
 from thinkscale.grading.choice import MAX_CHOICES, extract_choice, letters, single_letter
-from thinkscale.grading.math import compare
-from thinkscale.grading.values import Outcome
+from thinkscale.grading.math.comparison import compare
+from thinkscale.grading.math.values import Outcome
 from thinkscale.records import Finish, Grade, Kind, Problem, Response, Verdict
 
 GRADER = "rules"
+UNDECIDED = "undecided"
+"""The tier of an answer that was found, but that the rules could not compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +35,31 @@ class Judgement:
     extracted: str | None = None
     tier: str = ""
     evidence: str = ""
+    settled: bool = True
+    """False where the load of the machine may have made the verdict: then it is to be made once more, alone."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the answer was found but the rules could not compare it."""
+        return self.tier == UNDECIDED
+
+
+def judge_by_rules(problem: Problem, response: Response, *, last_number: bool = False) -> Judgement:
+    """The rules' verdict. `last_number`: where nothing else is an answer, the last number is. Pure; never raises."""
+    return without_reading(problem, response) or GRADERS[problem.kind](problem, response.answer_text, last_number)
 
 
 def grade(problem: Problem, response: Response) -> Grade:
-    """The rules' verdict on `response`. Pure; never raises on any text."""
-    judgement = _without_reading(problem, response) or GRADERS[problem.kind](problem, response.answer_text)
+    """`judge_by_rules` as a record."""
+    return grade_of(response, judge_by_rules(problem, response), GRADER)
+
+
+def grade_of(response: Response, judgement: Judgement, grader: str) -> Grade:
+    """A judgement tied to the response that it is about."""
     return Grade(
         response_key=response.key,
-        problem_id=problem.id,
-        grader=GRADER,
+        problem_id=response.problem_id,
+        grader=grader,
         verdict=judgement.verdict,
         extracted=judgement.extracted,
         tier=judgement.tier,
@@ -49,7 +67,7 @@ def grade(problem: Problem, response: Response) -> Grade:
     )
 
 
-def _without_reading(problem: Problem, response: Response) -> Judgement | None:
+def without_reading(problem: Problem, response: Response) -> Judgement | None:
     """The verdict where the answer's content does not matter."""
     if response.finish is Finish.ERROR:
         return Judgement(
@@ -65,8 +83,8 @@ def _without_reading(problem: Problem, response: Response) -> Judgement | None:
     return None
 
 
-def _grade_math(problem: Problem, answer_text: str) -> Judgement:
-    found = extract_answer(answer_text)
+def _grade_math(problem: Problem, answer_text: str, last_number: bool) -> Judgement:
+    found = extract_answer(answer_text, last_number=last_number)
     if found is None:
         return Judgement(
             verdict=Verdict.NO_ANSWER, tier="extraction", evidence="no box and no phrase that gives an answer"
@@ -77,7 +95,7 @@ def _grade_math(problem: Problem, answer_text: str) -> Judgement:
     return Judgement(verdict=verdict, extracted=found.text, tier=comparison.tier, evidence=evidence)
 
 
-def _grade_choice(problem: Problem, answer_text: str) -> Judgement:
+def _grade_choice(problem: Problem, answer_text: str, _last_number: bool) -> Judgement:
     if len(problem.choices) > MAX_CHOICES:
         evidence = f"{len(problem.choices)} choices, letters go to {MAX_CHOICES}"
         return Judgement(verdict=Verdict.UNGRADABLE, tier="choices", evidence=evidence)
@@ -95,8 +113,8 @@ def _grade_choice(problem: Problem, answer_text: str) -> Judgement:
     )
 
 
-def _cannot_grade(problem: Problem, _answer_text: str) -> Judgement:
-    evidence = f"this version cannot grade problems of kind {problem.kind}"
+def _cannot_grade(problem: Problem, _answer_text: str, _last_number: bool) -> Judgement:
+    evidence = f"rules alone cannot grade problems of kind {problem.kind}"
     return Judgement(verdict=Verdict.UNGRADABLE, tier="kind", evidence=evidence)
 
 
@@ -106,7 +124,7 @@ MATH_VERDICTS: Mapping[Outcome, Verdict] = {
     Outcome.UNDECIDED: Verdict.UNGRADABLE,
 }
 
-GRADERS: Mapping[Kind, Callable[[Problem, str], Judgement]] = {
+GRADERS: Mapping[Kind, Callable[[Problem, str, bool], Judgement]] = {
     Kind.MATH: _grade_math,
     Kind.CHOICE: _grade_choice,
     Kind.CODE: _cannot_grade,
