@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from thinkscale.errors import EncodingError
 from thinkscale.keys import JSON, content_key
 from thinkscale.records import Kind, Problem, problem_id
+from thinkscale.sources.suites import UnreadableTestsError, tests_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "unique_id"),
@@ -15,10 +16,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "kind": ("kind",),
     "choices": ("choices", "options"),
     "solution": ("solution",),
-    "tests": ("tests",),
     "level": ("level",),
 }
 """The names under which foreign files carry each field, the first that is there and not null wins."""
+
+CODE_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "id": ("task_id", "question_id", "problem_id"),
+    "question": ("question_content", "description", "text"),
+    "solution": ("canonical_solution", "code"),
+}
+"""More names, for rows that hold the tests of a program."""
 
 LEVEL = re.compile(r"\s*(?:level\s*)?([0-9]{1,18})\s*", re.IGNORECASE)
 
@@ -34,7 +41,10 @@ class Malformed:
 
 def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, str]) -> Problem | Malformed:
     """The problem that `row` states. `columns` names the column of a field where it differs from COLUMNS."""
-    found = {name: columns.get(name) or _alias(row, keys) for name, keys in COLUMNS.items()}
+    unencodable = _unencodable(row)
+    tests, test_columns, unreadable = _tests(row, columns) if unencodable is None else (None, set(), "")
+    more = CODE_COLUMNS if test_columns else {}
+    found = {name: columns.get(name) or _alias(row, (*keys, *more.get(name, ()))) for name, keys in COLUMNS.items()}
     values = {name: row.get(key) for name, key in found.items()}
     question, choices, reference = values["question"], values["choices"], values["reference"]
     row_id = str(values["id"]) if values["id"] is not None else ""
@@ -42,10 +52,11 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
     def malformed(reason: str, detail: str) -> Malformed:
         return Malformed(row_id or problem_id(source, str(dict(row))), reason, detail)
 
-    unencodable = _unencodable(row)
     if unencodable is not None:
         row_id = row_id if _unencodable({"": row_id}) is None else ""
         return malformed("unencodable_value", f"`{unencodable[0]}` has a value that cannot be stored: {unencodable[1]}")
+    if unreadable:
+        return malformed("unreadable_tests", unreadable)
     if not isinstance(question, str) or not question.strip():
         key = found["question"] or "question"
         return malformed("missing_question", f"`{key}` must be a text that is not empty, it is {question!r:.60}")
@@ -54,14 +65,12 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
     if reference is not None and not isinstance(reference, (str, int, float)):
         return malformed("malformed_reference", f"`{found['reference']}` must be a text, it is {reference!r:.60}")
     options = tuple(str(item) for item in choices or ())
-    kind = values["kind"] or (Kind.CHOICE if options else Kind.MATH)
+    kind = values["kind"] or (Kind.CHOICE if options else Kind.CODE if tests else Kind.MATH)
     if kind not in list(Kind):
         return malformed("unknown_kind", f"`{found['kind']}` must be one of {', '.join(Kind)}, it is {kind!r}")
-    solution, tests, level = _text(values["solution"]), _text(values["tests"]), _level(values["level"])
-    unread = {
-        found[name] for name, value in (("solution", solution), ("tests", tests), ("level", level)) if value is None
-    }
-    placed = {*(set(found.values()) - {key for key in unread if row.get(key) is not None}), "source"}
+    solution, level = _text(values["solution"]), _level(values["level"])
+    unread = {found[name] for name, value in (("solution", solution), ("level", level)) if value is None}
+    placed = {*(set(found.values()) - {key for key in unread if row.get(key) is not None}), *test_columns, "source"}
     return Problem(
         id=row_id or problem_id(source, question, options),
         source=str(row.get("source") or source),
@@ -74,6 +83,14 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
         level=level,
         extra={key: value for key, value in row.items() if key not in placed},
     )
+
+
+def _tests(row: Mapping[str, JSON], columns: Mapping[str, str]) -> tuple[str | None, set[str], str]:
+    """The tests of a row, the columns that they took, and why they cannot be read."""
+    try:
+        return *tests_of(row, columns.get("tests") or "tests"), ""
+    except UnreadableTestsError as error:
+        return None, set(), str(error)
 
 
 def _alias(row: Mapping[str, JSON], keys: tuple[str, ...]) -> str:
