@@ -1,6 +1,8 @@
 """The benchmark catalogue: a name, or a file of one's own, becomes a list of problems.
 
-`NAME`, `NAME:100` (the first hundred) or a path to a JSONL or Parquet file, with `:100` if wanted.
+`NAME`, `NAME:100` (the first hundred) or a path to a JSONL or Parquet file, with `:100` if wanted. `+shuffled` behind
+the name or path puts the options of each problem in an order drawn by the run's seed (sources/choices.py). Rows that
+state the right option in a column of its own, as GPQA does, are always shuffled.
 """
 
 from collections.abc import Mapping
@@ -14,8 +16,11 @@ import yaml
 from thinkscale.errors import ConfigError, DataError
 from thinkscale.keys import JSON, combined_key, content_key
 from thinkscale.records import Problem
-from thinkscale.sources.files import is_table, read_rows
+from thinkscale.sources.choices import RECORD, is_gpqa, shuffled, with_options
+from thinkscale.sources.files import SourceRow, is_table, read_rows
 from thinkscale.sources.problems import Malformed, parse_problem
+
+SHUFFLED = "+shuffled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,10 @@ def load_benchmark(reference: str, seed: int, folder: Path = Path()) -> Benchmar
 
     Raises ConfigError on an unknown name or too few problems, DataError on a bad file.
     """
-    name, size = _parse_reference(reference)
+    named, size = _parse_reference(reference)
+    name = named.removesuffix(SHUFFLED)
     if is_table(name):
-        problems = _from_file(folder / name)
+        problems = _from_file(folder / name, seed)
         label = Path(name).name.split(".")[0]
     else:
         entries = catalogue()
@@ -53,6 +59,8 @@ def load_benchmark(reference: str, seed: int, folder: Path = Path()) -> Benchmar
         problems, label = _from_lab(entries[name], size, seed), name
     if size is not None and size > len(problems):
         raise ConfigError(f"{reference}: asked for {size} problems, {name} has {len(problems)}")
+    if named != name:
+        problems = [_once_shuffled(problem, seed) for problem in problems]
     return Benchmark(label, reference, tuple(problems[:size]))
 
 
@@ -73,9 +81,13 @@ def _from_lab(entry: Mapping[str, str | int], size: int | None, seed: int) -> li
     return [_required(parse_problem(row, name, {}), f"{name}, row {number}") for number, row in enumerate(rows, 1)]
 
 
-def _from_file(path: Path) -> list[Problem]:
+def _once_shuffled(problem: Problem, seed: int) -> Problem:
+    return problem if RECORD in problem.extra else shuffled(problem, seed)
+
+
+def _from_file(path: Path, seed: int) -> list[Problem]:
     source = path.name.split(".")[0]
-    problems = [_required(parse_problem(row.values, source, {}), row.place) for row in read_rows(path)]
+    problems = [_from_row(row, source, seed) for row in read_rows(path)]
     if not problems:
         raise DataError(f"{path} has no rows")
     seen: dict[str, int] = {}
@@ -85,6 +97,11 @@ def _from_file(path: Path) -> list[Problem]:
         seen[problem.id] = number
     # Files of others may use the same ids; within a run an id names one problem.
     return [replace(problem, id=f"{source}/{problem.id}") for problem in problems]
+
+
+def _from_row(row: SourceRow, source: str, seed: int) -> Problem:
+    problem = _required(parse_problem(with_options(row.values), source, {}), row.place)
+    return shuffled(problem, seed, always=True) if is_gpqa(row.values) else problem
 
 
 def _required(problem: Problem | Malformed, place: str) -> Problem:

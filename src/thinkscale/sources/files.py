@@ -14,6 +14,7 @@ from typing import IO
 
 from thinkscale.errors import DataError, StorageError
 from thinkscale.keys import JSON
+from thinkscale.sources.parquet import write_parquet
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 ZSTD_READ_BYTES = 1 << 10
@@ -190,7 +191,7 @@ def _write_file(path: Path, rows: Iterable[Mapping[str, JSON]], columns: Sequenc
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         if path.suffix == ".parquet":
-            count = _write_parquet(partial, list(rows), columns, path)
+            count = write_parquet(partial, rows, columns, path)
         else:
             with open_text(partial, "w") as text:
                 count = _write_lines(text, rows)
@@ -211,25 +212,3 @@ def _write_lines(text: IO[str], rows: Iterable[Mapping[str, JSON]]) -> int:
         text.write(line + "\n")
         count += 1
     return count
-
-
-def _write_parquet(path: Path, rows: list[Mapping[str, JSON]], columns: Sequence[str], name: Path) -> int:
-    import pyarrow
-    import pyarrow.parquet
-
-    refusals = (pyarrow.ArrowException, OverflowError, UnicodeEncodeError)
-    arrays = {}
-    for column in dict.fromkeys([*columns, *(key for row in rows for key in row)]):
-        try:
-            arrays[column] = pyarrow.array([row.get(column) for row in rows])
-        except refusals as error:
-            raise _unfit(name, f"the values of `{column}` do not make one Parquet column", error) from error
-    try:
-        pyarrow.parquet.write_table(pyarrow.table(arrays), path)
-    except refusals as error:
-        raise _unfit(name, "the rows cannot be written as Parquet", error) from error
-    return len(rows)
-
-
-def _unfit(path: Path, what: str, error: Exception) -> DataError:
-    return DataError(f"{path}: {what} ({error}); give a .jsonl file, which takes any values")
