@@ -9,7 +9,7 @@ RUN := runs/lab
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup demo test check format unit lab slow bench clean
+.PHONY: setup demo test check format unit slow bench bench-grading clean
 
 setup: $(READY)
 
@@ -44,6 +44,11 @@ slow: setup  ## the heavy tests: the lab killed at random instants, a full disk
 bench: setup  ## measure every figure that the README states
 	$(BIN)/python benchmarks/lab.py --out benchmarks/lab.json
 	$(BIN)/python benchmarks/startup.py --out benchmarks/startup.json
+
+bench-grading: setup  ## every figure of docs/grading*.md; needs THINKSCALE_DATA, about an hour
+	$(BIN)/python benchmarks/math_agreement.py --out benchmarks/math_agreement.json
+	$(BIN)/python benchmarks/math_speed.py --rows 2000 --out benchmarks/math_speed.json
+	$(BIN)/python benchmarks/programs.py --out benchmarks/programs.json
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

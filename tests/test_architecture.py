@@ -23,7 +23,21 @@ FLOORS: dict[str, int] = {
 }  # fmt: skip
 """The floor of each room. docs/architecture.md says what lives on which."""
 
-HEAVY = ("torch", "transformers", "ray", "sympy", "math_verify", "latex2sympy2_extended", "trl", "datasets", "altair", "pandas", "scipy", "polars", "pyarrow")
+HEAVY = (
+    "torch",
+    "transformers",
+    "ray",
+    "sympy",
+    "math_verify",
+    "latex2sympy2_extended",
+    "trl",
+    "datasets",
+    "altair",
+    "pandas",
+    "scipy",
+    "polars",
+    "pyarrow",
+)
 
 
 def modules() -> dict[str, Path]:

@@ -1,18 +1,19 @@
 """The commands that read and write files of rows, and what they say of this machine and of the package."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from thinkscale.commands import doctor as doctor_module
 from thinkscale.commands.catalogue import catalogue
 from thinkscale.commands.decontaminate import decontaminate
 from thinkscale.commands.doctor import doctor
 from thinkscale.commands.grade import grade
-from thinkscale.errors import ConfigError, DataError, ThinkscaleError
+from thinkscale.errors import ConfigError, DataError, SandboxError, ThinkscaleError
 from thinkscale.keys import JSON
+from thinkscale.sandbox.isolation import Isolation, Kind
 from thinkscale.sources.files import read_rows, write_rows
 from thinkscale.store import provenance
 
@@ -135,10 +136,25 @@ def test_models_are_listed() -> None:
     assert {"lab", "FOLDER", "OWNER/NAME"} == set(catalogue("models"))
 
 
-@pytest.mark.parametrize("path", ["/usr/bin/bwrap", None])
-def test_doctor_knows_engines_and_sandbox(monkeypatch: pytest.MonkeyPatch, path: str | None) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: path)
+def test_doctor_knows_engines() -> None:
     rows = {row["what"]: row for row in doctor()}
     assert str(rows["engines"]["found"]).startswith("scripted")
-    assert rows["sandbox"]["ok"] is (path is not None)
-    assert "runs no model code" in str(rows["sandbox"]["found"])
+
+
+@pytest.mark.parametrize("kind", [Kind.BUBBLEWRAP, Kind.NAMESPACES])
+def test_doctor_says_which_isolation_is_in_use(monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    monkeypatch.setattr(doctor_module, "find_isolation", lambda: Isolation(kind=kind))
+    (row,) = [row for row in doctor() if row["what"] == "sandbox"]
+    assert row["ok"]
+    assert str(row["found"]).startswith(kind)
+    assert ("apt install bubblewrap" in str(row["found"])) is (kind is Kind.NAMESPACES)
+
+
+def test_doctor_says_why_no_model_program_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Isolation:
+        raise SandboxError("user namespaces are forbidden")
+
+    monkeypatch.setattr(doctor_module, "find_isolation", none)
+    (row,) = [row for row in doctor() if row["what"] == "sandbox"]
+    assert not row["ok"]
+    assert "user namespaces are forbidden" in str(row["do"])

@@ -100,9 +100,19 @@ class GenerateSettings(Settings):
 
 
 class GradeSettings(Settings):
-    """How traces are judged."""
+    """How responses are judged: the teacher's, the weak models', and those of the evaluation."""
 
-    grader: Literal["rules"] = Field(default="rules", description="exact and numeric rules, letters for choices")
+    symbolic: bool = Field(
+        default=True, description="what rules leave undecided goes to symbolic equality, in a process with hard limits"
+    )
+    cpu_seconds: float = Field(default=5.0, gt=0, description="CPU time of a program on one test")
+    memory_mib: int = Field(default=1024, ge=64, description="memory of a program")
+    workers: int = Field(default=1, ge=1, description="processes that grade", json_schema_extra=PLACEMENT)
+    isolation: str | None = Field(
+        default=None,
+        description="what keeps programs in: bubblewrap or namespaces; the best there is if not given",
+        json_schema_extra=PLACEMENT,
+    )
 
 
 class LabelSettings(Settings):

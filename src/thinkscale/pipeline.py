@@ -16,11 +16,13 @@ from types import FrameType
 
 from pydantic import BaseModel
 
-from thinkscale.config import LocalEngineSettings, Recipe, identity_of, recipe_source
+from thinkscale.config import GradeSettings, LocalEngineSettings, Recipe, identity_of, recipe_source
 from thinkscale.engines.catalogue import model_identity, model_path, require_local, require_train
 from thinkscale.errors import ConfigError, DriftError, StoppedError
 from thinkscale.keys import JSON
 from thinkscale.progress import Progress
+from thinkscale.records import Kind
+from thinkscale.sandbox.isolation import find_isolation
 from thinkscale.settings import Loaded, dump_settings, load_settings
 from thinkscale.sources.benchmarks import benchmark_json
 from thinkscale.stages.collect import collect, source_fingerprints
@@ -56,11 +58,11 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "collect": Stage(collect, ()),
     "generate": Stage(generate, ("collect",)),
-    "grade": Stage(grade, ("collect", "generate")),
-    "label": Stage(label, ("collect", "generate", "grade")),
+    "grade": Stage(grade, ("collect", "generate"), version=2),
+    "label": Stage(label, ("collect", "generate", "grade"), version=2),
     "select": Stage(select, ("collect", "generate", "grade"), may_read=("label",)),
     "train": Stage(train, ("select",)),
-    "evaluate": Stage(evaluate, (), may_read=("train",)),
+    "evaluate": Stage(evaluate, (), may_read=("train",), version=2),
 }
 """In the order in which they run. The report is not among them: it holds no rows and is made anew each time."""
 
@@ -140,6 +142,8 @@ def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
     if stage == "label" and recipe.label:
         found["student"] = student
         found["weak_models"] = [model_identity(weak.model) for weak in recipe.label.weak_models]
+    if stage in ("label", "evaluate"):
+        found["grading"] = identity_of(recipe.grade or GradeSettings())
     if stage in ("train", "evaluate"):
         found["student"] = {**student, "model": model_identity(recipe.student.model)}
     if stage == "evaluate":
@@ -177,14 +181,19 @@ def run_recipe(
 
 
 def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
-    """Refuses what can be known to be wrong before the first stage: files, benchmarks, models, extras, budgets."""
+    """Refuses what can be known to be wrong before the first stage: files, benchmarks, models, extras, budgets.
+
+    Raises SandboxError where a benchmark has programs and nothing here can keep them in.
+    """
     recipe = loaded.recipe
     model_path(recipe.student.model)
     if recipe.collect:
         source_fingerprints(recipe.collect.sources, loaded.folder)
     if recipe.evaluate:
         sweep_settings(recipe.evaluate)
-        load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
+        benchmarks = load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
+        if any(problem.kind is Kind.CODE for benchmark in benchmarks for problem in benchmark.problems):
+            find_isolation(recipe.grade.isolation if recipe.grade else None)
     if recipe.label:
         names = [weak.model for weak in recipe.label.weak_models]
         if len(set(names)) < len(names):

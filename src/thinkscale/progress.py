@@ -21,11 +21,11 @@ class Publisher(Protocol):
 
 @dataclass(slots=True)
 class Task:
-    """The work of one stage: `done` of `total` units."""
+    """The work of one stage: `done` of `total` units; `total` is None where nobody knows until the end."""
 
     stage: str
     unit: str
-    total: int
+    total: int | None
     done: int
     show: Callable[["Task", bool], None]
     started: float = field(default_factory=time.monotonic)
@@ -48,8 +48,8 @@ class Task:
 
     @property
     def seconds_left(self) -> float | None:
-        """Expected seconds to the end, None before anything is done."""
-        return (self.total - self.done) / self.rate if self.rate > 0 else None
+        """Expected seconds to the end, None where they cannot be told (yet)."""
+        return (self.total - self.done) / self.rate if self.total is not None and self.rate > 0 else None
 
 
 class Progress:
@@ -68,7 +68,7 @@ class Progress:
             sys.stderr.flush()
 
     @contextmanager
-    def task(self, stage: str, total: int, unit: str, done: int = 0) -> Iterator[Task]:
+    def task(self, stage: str, total: int | None, unit: str, done: int = 0) -> Iterator[Task]:
         """A task that is shown while the block runs. `done` units were finished by an earlier process."""
         task = Task(stage, unit, total, done, self._plain, at_start=done)
         self._publish(task)
@@ -113,11 +113,12 @@ class Progress:
             return
         self._last_line = now
         left = "" if task.seconds_left is None else f", about {duration(task.seconds_left)} left"
-        self.say(f"{task.stage}: {task.done:,} of {task.total:,} {task.unit}, {task.rate:,.1f}/s{left}")
+        of_total = "" if task.total is None else f" of {task.total:,}"
+        self.say(f"{task.stage}: {task.done:,}{of_total} {task.unit}, {task.rate:,.1f}/s{left}")
 
     def _publish(self, task: Task) -> None:
         if self._publisher:
-            self._publisher.set_progress(task.stage, task.done, task.total, task.unit, task.seconds_left)
+            self._publisher.set_progress(task.stage, task.done, task.total or task.done, task.unit, task.seconds_left)
 
 
 def duration(seconds: float) -> str:

@@ -37,7 +37,9 @@ def _methods() -> dict[str, str]:
 
 
 def _graders() -> dict[str, str]:
-    return {"rules": "maths by exact and numeric rules and simple closed forms; choices by their letter"}
+    from thinkscale.verification.panel import GRADERS
+
+    return dict(GRADERS)
 
 
 def _engines() -> dict[str, str]:

@@ -34,7 +34,7 @@ def collect(context: StageContext) -> None:
             dropped += sum(isinstance(record, Fate) for record in records)
             context.commit(f"rows-{position}", position, records)
             position += 1
-            task.total = max(task.total, task.done + len(chunk))
+            task.total = max(task.total or 0, task.done + len(chunk))
             task.advance(len(chunk))
     if dropped:
         context.progress.say(f"collect: {dropped:,} rows are no problems; each has its fate in fates.parquet")

@@ -12,7 +12,6 @@ from thinkscale.engines.catalogue import open_local
 from thinkscale.engines.sweep import SweepResult, SweepTask, run_sweep
 from thinkscale.engines.tokens import TokenEngine
 from thinkscale.errors import ConfigError, EngineError, StageError
-from thinkscale.grading.verdicts import grade as grade_response
 from thinkscale.keys import content_key, seed_from
 from thinkscale.records import (
     Finish,
@@ -27,11 +26,13 @@ from thinkscale.records import (
 )
 from thinkscale.sources.benchmarks import Benchmark, load_benchmark
 from thinkscale.stages.context import StageContext
+from thinkscale.stages.grade import verifier_settings
 from thinkscale.statistics.cells import cells_from_scores
 from thinkscale.thinking.budgets import Setting, budget_forcing, class_conditional, direct, truncation
 from thinkscale.thinking.formats import FORCED_ANSWER, BoundFormat, find_format
 from thinkscale.thinking.prompts import user_turn
 from thinkscale.thinking.sweep import Prefix, PrefixEnd, TrajectoryPlan, plan_trajectories
+from thinkscale.verification.verifier import Verifier
 
 STUDENT, BASE = "student", "base"
 CELLS_POSITION = 1 << 40
@@ -166,21 +167,22 @@ def _run(
     _check_context(engine, bound, tasks)
     failed: list[SweepResult] = []
     num_sound = 0
-    for result in run_sweep(engine, bound, tasks):
-        if result.error:
-            context.run.journal.add_event(context.stage, "failure", result.error)
-            failed.append(result)
-            continue
-        num_sound += 1
-        job = waiting[result.task.key]
-        context.commit(job.key, job.position, records_of(job, result, bound))
-        yield
-    if failed and not num_sound:
-        raise EngineError(f"{model.name}: every trajectory failed, the first with: {failed[0].error}")
-    for result in failed:
-        job = waiting[result.task.key]
-        context.commit(job.key, job.position, _failed(job, result))
-        yield
+    with Verifier(verifier_settings(context.recipe.grade)) as verifier:
+        for result in run_sweep(engine, bound, tasks):
+            if result.error:
+                context.run.journal.add_event(context.stage, "failure", result.error)
+                failed.append(result)
+                continue
+            num_sound += 1
+            job = waiting[result.task.key]
+            context.commit(job.key, job.position, records_of(job, result, bound, verifier))
+            yield
+        if failed and not num_sound:
+            raise EngineError(f"{model.name}: every trajectory failed, the first with: {failed[0].error}")
+        for result in failed:
+            job = waiting[result.task.key]
+            context.commit(job.key, job.position, _failed(job, result, verifier))
+            yield
 
 
 def _check_context(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask]) -> None:
@@ -202,11 +204,11 @@ def _prompt(bound: BoundFormat, job: Job) -> tuple[int, ...]:
     return bound.thinking_prompt(messages) if job.plan.thinks else bound.direct_prompt(messages)
 
 
-def records_of(job: Job, result: SweepResult, bound: BoundFormat) -> Iterator[Record]:
+def records_of(job: Job, result: SweepResult, bound: BoundFormat, verifier: Verifier) -> Iterator[Record]:
     """A response and a grade for each distinct prefix, and a score for each setting that reads it."""
     for prefix, settings in result.trajectory.prefixes().items():
         response = _response(job, result, prefix, bound)
-        grade = grade_response(job.problem, response)
+        grade = verifier.grade(job.problem, response)
         yield response
         yield grade
         yield from (_score(job, setting, response, grade) for setting in settings)
@@ -235,7 +237,7 @@ def _response(job: Job, result: SweepResult, prefix: Prefix, bound: BoundFormat)
     )
 
 
-def _failed(job: Job, result: SweepResult) -> Iterator[Record]:
+def _failed(job: Job, result: SweepResult, verifier: Verifier) -> Iterator[Record]:
     """An engine's failure on one trajectory: one response that says so, and a score for every setting."""
     response = Response(
         key=content_key(job.key, "failed"),
@@ -251,7 +253,7 @@ def _failed(job: Job, result: SweepResult) -> Iterator[Record]:
         error=result.error,
         sampling=job.sampling,
     )
-    grade = grade_response(job.problem, response)
+    grade = verifier.grade(job.problem, response)
     yield response
     yield grade
     yield from (_score(job, setting, response, grade) for setting in job.plan.settings)

@@ -12,12 +12,13 @@ from thinkscale.curation.taxonomy import domain_of
 from thinkscale.engines.catalogue import open_local
 from thinkscale.engines.chat import ChatRequest
 from thinkscale.engines.conversation import Conversation
-from thinkscale.grading.verdicts import grade as grade_response
 from thinkscale.keys import seed_from
 from thinkscale.records import Grade, Label, Problem, Response, Role, Sampling
 from thinkscale.stages.context import StageContext
 from thinkscale.stages.generate import Place, make_request, response_of
+from thinkscale.stages.grade import verifier_settings
 from thinkscale.thinking.formats import BoundFormat, find_format
+from thinkscale.verification.verifier import Verifier
 
 LAST = 1 << 40
 """Position of the labels, behind every attempt."""
@@ -64,11 +65,13 @@ def _attempts(
         return
     engine = open_local(weak.model, dtype=weak.dtype, device=weak.device, batch_size=weak.batch_size)
     bound = BoundFormat(find_format(context.recipe.student.thinking_format), engine.tokenizer)
-    for completion in Conversation(engine, bound, thinks=False).answer(waiting):
-        place = places.pop(completion.request.key)
-        response = response_of(completion, place, weak.model, Role.WEAK)
-        context.commit(response.key, place.position, [response, grade_response(problems[place.problem_id], response)])
-        yield
+    with Verifier(verifier_settings(context.recipe.grade)) as verifier:
+        for completion in Conversation(engine, bound, thinks=False).answer(waiting):
+            place = places.pop(completion.request.key)
+            response = response_of(completion, place, weak.model, Role.WEAK)
+            grade = verifier.grade(problems[place.problem_id], response)
+            context.commit(response.key, place.position, [response, grade])
+            yield
 
 
 def _labels(context: StageContext, problems: dict[str, Problem], traces: dict[str, Response]) -> Iterator[Label]:

@@ -25,7 +25,8 @@ def select(context: StageContext) -> None:
     """One unit: a fate for every collected problem, and exactly `count` examples."""
     settings = context.section(context.recipe.select)
     funnel = Funnel(context.problems())
-    with context.progress.task(context.stage, len(funnel.left), "problems") as task:
+    num_problems = len(funnel.left)
+    with context.progress.task(context.stage, num_problems, "problems") as task:
         _drop_faulty_questions(funnel)
         traces = _drop_faulty_traces(context, settings, funnel)
         _drop_contaminated(context, settings, funnel)
@@ -35,7 +36,7 @@ def select(context: StageContext) -> None:
             _drop_solved(funnel, labels)
         selection = _draw(context, settings, funnel, traces, labels)
         context.commit("selection", 0, _records(funnel, selection, traces))
-        task.advance(task.total)
+        task.advance(num_problems)
 
 
 class Funnel:

@@ -61,6 +61,14 @@ def find_format(name: str) -> ThinkingFormat:
     return FORMATS[name]
 
 
+def recognised_format(text: str) -> ThinkingFormat:
+    """The format whose markers stand in `text`, the first in order of FORMATS; `think_tags` where none do."""
+    for item in FORMATS.values():
+        if any(marker.strip() in text for marker in (item.think_open, item.answer_open, item.answer_end) if marker):
+            return item
+    return FORMATS["think_tags"]
+
+
 @dataclass(frozen=True, slots=True)
 class SplitText:
     """A whole response in its parts. `terminated` is False where the thinking never ended."""
@@ -74,15 +82,15 @@ def split_text(text: str, thinking_format: ThinkingFormat) -> SplitText:
     """Splits a whole response as text. One without any marker is an answer with no thinking.
 
     The closing marker decides (the last one, as s1 does), so that a template that already opened the
-    thinking in the prompt is read rightly. An opened thinking without a close is unterminated: its answer
-    is empty.
+    thinking in the prompt is read rightly. An opened thinking without a close is unterminated, also where it is
+    opened again behind an earlier close: its answer is empty.
     """
     close = thinking_format.answer_open.strip()
     opening = thinking_format.think_open.strip()
     head, found, answer = text.rpartition(close)
     if not found and (tail := thinking_format.think_end) != opening[: len(tail)]:
         head, found, answer = text.rpartition(tail)
-    if found:
+    if found and opening not in answer:
         thinking = head.split(opening, 1)[-1]
         return SplitText(thinking.strip("\n"), _without(answer, thinking_format.answer_end), True)
     if opening in text:
