@@ -27,6 +27,20 @@ JUDGEMENTS = {
     "judge": Judgement(verdict=Verdict.CORRECT, extracted="2k", tier="judge", evidence="m"),
 }
 
+RESPONSE = Response(
+    key="k",
+    role=Role.EVALUATION,
+    problem_id="p",
+    model="m",
+    sample=0,
+    thinking="hm",
+    answer_text="b",
+    thinking_tokens=1,
+    answer_tokens=1,
+    finish=Finish.END,
+    sampling=Sampling(max_tokens=1),
+)
+
 
 def case(answer: str, choices: tuple[str, ...] = ()) -> Case:
     return Case(question="Which even numbers?", reference="2n", answer=answer, choices=choices)
@@ -197,19 +211,6 @@ def test_broken_unicode_is_a_case_like_any_other(tmp_path: Path) -> None:
 
 def test_a_decision_overrides_a_grade_and_says_what_it_replaced(tmp_path: Path) -> None:
     problem = Problem(id="p", source="s", question="Which even numbers?", reference="2n", kind=Kind.MATH)
-    response = Response(
-        key="k",
-        role=Role.EVALUATION,
-        problem_id="p",
-        model="m",
-        sample=0,
-        thinking="hm",
-        answer_text="b",
-        thinking_tokens=1,
-        answer_tokens=1,
-        finish=Finish.END,
-        sampling=Sampling(max_tokens=1),
-    )
     grade = Grade(
         response_key="k",
         problem_id="p",
@@ -220,7 +221,7 @@ def test_a_decision_overrides_a_grade_and_says_what_it_replaced(tmp_path: Path) 
     )
     path = written(tmp_path / "cases.jsonl", "b")
     fill(path, 0, decision="correct", note="n is free")
-    decided = load_decisions(path).find(case_of(problem, replace(response, thinking="other", model="x")))
+    decided = load_decisions(path).find(case_of(problem, replace(RESPONSE, thinking="other", model="x")))
     assert overridden(grade, decided) == replace(
         grade,
         grader="person",
@@ -236,17 +237,4 @@ def test_a_decision_overrides_a_grade_and_says_what_it_replaced(tmp_path: Path) 
 
 def test_other_tests_are_another_case() -> None:
     problem = Problem(id="p", source="s", question="q", kind=Kind.CODE, tests='{"inputs": ["1"]}')
-    response = Response(
-        key="k",
-        role=Role.EVALUATION,
-        problem_id="p",
-        model="m",
-        sample=0,
-        thinking="",
-        answer_text="b",
-        thinking_tokens=0,
-        answer_tokens=1,
-        finish=Finish.END,
-        sampling=Sampling(max_tokens=1),
-    )
-    assert case_of(problem, response).key != case_of(replace(problem, tests='{"inputs": ["2"]}'), response).key
+    assert case_of(problem, RESPONSE).key != case_of(replace(problem, tests='{"inputs": ["2"]}'), RESPONSE).key

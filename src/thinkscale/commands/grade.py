@@ -82,8 +82,9 @@ def grade(rows: Path, out: Path | None, options: GradeOptions | None = None) -> 
         def verdicts() -> Iterator[Mapping[str, JSON]]:
             submissions = read_submissions(rows, options.problems)
             for row, judgements in _judged(_graded(submissions, options), options):
-                auditor.add(str(row.id), row.case, dict(zip(options.graders, judgements, strict=True)))
-                last_word = overridden_judgement(judgements[0], decisions.find(row.case))
+                case = row.case
+                auditor.add(str(row.id), case, dict(zip(options.graders, judgements, strict=True)))
+                last_word = overridden_judgement(judgements[0], decisions.find(case))
                 counts[last_word.verdict] += 1
                 task.advance()
                 why: dict[str, JSON] = {"evidence": last_word.evidence} if options.evidence else {}

@@ -32,6 +32,7 @@ from typing import cast
 
 from thinkscale.keys import JSON
 from thinkscale.sandbox.inside.confine import kill_after
+from thinkscale.sandbox.inside.frames import read_bytes, write_bytes
 
 Handler = Callable[[JSON], JSON]
 HEADER = struct.Struct(">I")
@@ -91,34 +92,20 @@ def _next_request(requests: int, client: int) -> dict[str, JSON] | None:
 
 def read_frame(descriptor: int) -> JSON:
     """One JSON value after its length, None at the end of the stream."""
-    header = _exactly(descriptor, HEADER.size)
-    body = _exactly(descriptor, HEADER.unpack(header)[0]) if header else b""
+    header = read_bytes(descriptor, HEADER.size)
+    body = read_bytes(descriptor, HEADER.unpack(header)[0]) if header else None
     return cast(JSON, json.loads(body)) if body else None
 
 
 def write_frame(descriptor: int, value: JSON) -> None:
     """Writes `value` with its length in front. ASCII, so that a lone surrogate of a text passes."""
-    _write(descriptor, frame(value))
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    write_bytes(descriptor, frame(value))
 
 
 def frame(value: JSON) -> bytes:
     """`value` as it goes through a pipe."""
     body = json.dumps(value).encode("ascii")
     return HEADER.pack(len(body)) + body
-
-
-def _exactly(descriptor: int, size: int) -> bytes:
-    pieces: list[bytes] = []
-    while size and (piece := os.read(descriptor, min(size, CHUNK))):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"" if size else b"".join(pieces)
 
 
 def _answered(handler: Handler, request: dict[str, JSON], requests: int, compiles: bool) -> JSON:
@@ -208,7 +195,7 @@ def _handle(handler: Handler, body: JSON) -> None:
     except BaseException as error:  # noqa: BLE001 (whatever a library raises on hostile text is an answer: it failed)
         text = error.args[0][:200] if error.args and isinstance(error.args[0], str) else ""
         data = frame({"outcome": "failed", "detail": f"{type(error).__name__}: {text}"})
-    _write(ANSWER_DESCRIPTOR, data)
+    write_bytes(ANSWER_DESCRIPTOR, data)
     os._exit(0)
 
 

@@ -65,7 +65,7 @@ class Decisions:
 
     def find(self, case: Case) -> Decided | None:
         """The decision on `case`, if there is one."""
-        return self.by_key.get(case.key)
+        return self.by_key.get(case.key) if self.by_key else None
 
 
 NO_DECISIONS = Decisions(by_key={}, num_open=0)

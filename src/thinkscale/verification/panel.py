@@ -94,10 +94,8 @@ def _panel(names: tuple[str, ...], settings: VerifierSettings) -> Iterator[Work[
                 return peers.judge(name, item.text, item.problem.reference or "", alone)
             if name == RECORDED:
                 return Judgement(verdict=item.recorded or Verdict.UNGRADABLE, tier=RECORDED)
-            if name in ("rules", "last_number"):
+            if name in ("rules", "last_number", JUDGE):  # a judge follows behind, many rows at once
                 return judge_by_rules(item.problem, item.response, last_number=name == "last_number")
-            if name == JUDGE:  # it follows behind, many rows at once
-                return judge_by_rules(item.problem, item.response)
             return verifier.judge(item.problem, item.response, alone)
 
         def work(item: Submission, alone: bool) -> Opinions:

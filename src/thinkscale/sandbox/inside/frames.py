@@ -29,10 +29,14 @@ def unpack(data: bytes | bytearray) -> tuple[Header, bytes, int] | None:
         raise ValueError("a frame's header is short")
     if len(data) < end:
         return None
-    header = json.loads(bytes(data[LENGTHS.size : start]))
+    return _header(bytes(data[LENGTHS.size : start])), bytes(data[start:end]), end
+
+
+def _header(text: bytes) -> Header:
+    header = json.loads(text)
     if not isinstance(header, dict):
         raise ValueError("a frame's header is an object")
-    return header, bytes(data[start:end]), end
+    return header
 
 
 def announced(data: bytes | bytearray) -> int:
@@ -42,7 +46,12 @@ def announced(data: bytes | bytearray) -> int:
 
 def write_frame(fd: int, header: Header, blob: bytes = b"") -> None:
     """Writes a whole frame to a blocking descriptor."""
-    rest = memoryview(pack(header, blob))
+    write_bytes(fd, pack(header, blob))
+
+
+def write_bytes(fd: int, data: bytes) -> None:
+    """Writes all of `data` to a blocking descriptor."""
+    rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
 
@@ -66,10 +75,7 @@ def read_header(fd: int) -> tuple[Header, int] | None:
     text = read_bytes(fd, text_length)
     if text is None:
         return None
-    header = json.loads(text)
-    if not isinstance(header, dict):
-        raise ValueError("a frame's header is an object")
-    return header, blob_length
+    return _header(text), blob_length
 
 
 def read_bytes(fd: int, length: int) -> bytes | None:
