@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from thinkscale.engines.tokens import TokenCompletion, TokenEngine, TokenRequest
-from thinkscale.keys import seed_from
+from thinkscale.engines.tokens import NO_DRAFTS, Drafts, TokenCompletion, TokenEngine, TokenRequest
+from thinkscale.keys import content_key, seed_from
 from thinkscale.records import Finish, Sampling
 from thinkscale.thinking.formats import BoundFormat, Closing
 from thinkscale.thinking.sweep import Prefix, PrefixEnd, Trajectory, TrajectoryPlan
@@ -58,6 +58,8 @@ class _Running:
     open_answers: int = 0
     completion_tokens: int = 0
     error: str | None = None
+    last_thinking: str | None = None
+    """Key of the request that brought the last of the thinking."""
 
     @property
     def is_finished(self) -> bool:
@@ -73,8 +75,13 @@ class _AnswerTo:
     closing: Closing
 
 
-def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask]) -> Iterator[SweepResult]:
-    """Results in the order in which trajectories finish. Tasks are drawn from the iterable as there is room."""
+def run_sweep(
+    engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask], drafts: Drafts = NO_DRAFTS
+) -> Iterator[SweepResult]:
+    """Results in the order in which trajectories finish. Tasks are drawn from the iterable as there is room.
+
+    Drafts lie under keys that begin with the task's key and a slash.
+    """
     waiting = iter(tasks)
     queue: deque[TokenRequest] = deque()
     running: dict[str, _Running] = {}
@@ -88,11 +95,11 @@ def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask
 
     refill()
     while queue:
-        for completion in engine.complete(queue):
+        for completion in engine.complete(queue, drafts):
             name, _, part = completion.request.key.rpartition("/")
             state = running[name]
             state.completion_tokens += len(completion.ids) + (completion.stop_id is not None)
-            if part == "thinking":
+            if part.startswith("thinking"):
                 _take_thinking(state, completion)
                 if not state.error:
                     queue.extendleft(_next_requests(state, bound, answering))
@@ -105,12 +112,15 @@ def run_sweep(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask
 
 
 def _continuation(state: _Running, bound: BoundFormat) -> TokenRequest:
+    """More thinking. Its key tells what it goes on from: a draft that was made behind other ids is not its own."""
+    before = state.last_thinking
+    state.last_thinking = f"{state.task.key}/thinking-{content_key(state.trajectory.ids)[:12]}"
     return TokenRequest(
-        key=f"{state.task.key}/thinking",
+        key=state.last_thinking,
         prompt=state.task.prompt + tuple(state.trajectory.ids),
         sampling=replace(state.task.sampling, max_tokens=state.trajectory.room),
         stop_ids=bound.think_stop_ids,
-        follows=f"{state.task.key}/thinking",
+        follows=before,
     )
 
 
@@ -130,7 +140,7 @@ def _next_requests(state: _Running, bound: BoundFormat, answering: dict[str, _An
             prompt=(*state.task.prompt, *thinking, *closing.marker, *closing.forced),
             sampling=_answer_sampling(state.task.sampling),
             stop_ids=bound.answer_stop_ids,
-            follows=f"{state.task.key}/thinking",
+            follows=state.last_thinking,
         )
         answering[request.key] = _AnswerTo(prefix, closing)
         state.open_answers += 1
