@@ -65,6 +65,10 @@ class StoppedError(ThinkscaleError):
     """Ctrl-C or SIGTERM ended a run; what was finished is stored."""
 
 
+class SpendCapError(ThinkscaleError):
+    """The next request might cross the spend cap; what was answered is stored."""
+
+
 class EncodingError(ThinkscaleError):
     """A value has no stable encoding, so no content key can be made of it."""
 

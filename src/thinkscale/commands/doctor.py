@@ -5,7 +5,8 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from thinkscale.errors import SandboxError
+from thinkscale.credentials import KEY_VARIABLES, PLAIN_VARIABLES, exposure_warnings, origins
+from thinkscale.errors import DataError, SandboxError
 from thinkscale.keys import JSON
 from thinkscale.sandbox.isolation import Kind, find_isolation
 
@@ -16,7 +17,6 @@ EXTRAS = {
         'pip install torch==2.13.0 && pip install "thinkscale[train]"',
     ),
 }
-KEYS = ("HF_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 LOW_DISK_GIB = 10
 
 
@@ -24,8 +24,7 @@ def doctor() -> list[dict[str, JSON]]:
     """One row for each thing looked at: `what`, `ok`, `found`, and `do` where something is lacking."""
     rows = [_extra(what, names, remedy) for what, (names, remedy) in EXTRAS.items()]
     rows += [_engines(), _gpu(), _cores(), _disk(), _sandbox()]
-    rows += [_key(name) for name in KEYS]
-    return rows
+    return rows + _keys()
 
 
 def doctor_text(rows: list[dict[str, JSON]]) -> str:
@@ -91,6 +90,17 @@ def _disk() -> dict[str, JSON]:
     return _row("disk", free > LOW_DISK_GIB, f"{free:,.0f} GiB free here", "free some space: checkpoints are large")
 
 
-def _key(name: str) -> dict[str, JSON]:
-    present = bool(os.environ.get(name))
-    return _row(name, present, "set" if present else "not set", "export it if you use that service")
+def _keys() -> list[dict[str, JSON]]:
+    """A row for each known variable, with where it is set, and one for each file that shows keys to others."""
+    rows = [_key(name) for name in (*KEY_VARIABLES, *PLAIN_VARIABLES)]
+    return rows + [_row("privacy of keys", False, "others can read them", warning) for warning in exposure_warnings()]
+
+
+def _key(variable: str) -> dict[str, JSON]:
+    try:
+        found = origins(variable)
+    except DataError as error:
+        return _row(variable, False, "cannot be looked for in .env", str(error))
+    places = ", ".join(f"{name} ({origin})" if name != variable else origin for name, origin in found.items())
+    remedy = "export it, or put it into .env in the current folder, if you use that service"
+    return _row(variable, bool(found), f"set: {places}" if found else "not set", remedy)
