@@ -28,10 +28,15 @@ class ChatCompletion:
     answer_tokens: int = 0
     usage: Usage = field(default_factory=Usage)
     error: str | None = None
+    attempts: int = 1
+    seconds: float = 0.0
+    """From the first sending to the end; 0 where nobody measured, or the reply came from the cache."""
+    usd: float = 0.0
+    """Price of all attempts; 0 where the model has no price, or the reply came from the cache."""
 
 
 class ChatEngine(Protocol):
-    """Answers conversations."""
+    """Answers conversations. `answer` raises EngineError where the engine as a whole is of no more use."""
 
     @property
     def name(self) -> str:

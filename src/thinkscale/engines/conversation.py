@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
-from thinkscale.engines.tokens import TokenCompletion, TokenEngine, TokenRequest
+from thinkscale.engines.tokens import NO_DRAFTS, Drafts, TokenCompletion, TokenEngine, TokenRequest
 from thinkscale.records import Finish, Usage
 from thinkscale.thinking.formats import BoundFormat
 
@@ -20,6 +20,7 @@ class Conversation:
     engine: TokenEngine
     bound: BoundFormat
     thinks: bool
+    drafts: Drafts = NO_DRAFTS
 
     @property
     def name(self) -> str:
@@ -39,7 +40,7 @@ class Conversation:
 
         refill()
         while queue:
-            for completion in self.engine.complete(queue):
+            for completion in self.engine.complete(queue, self.drafts):
                 yield self._chat(running.pop(completion.request.key), completion)
                 refill()
 
@@ -69,6 +70,9 @@ class Conversation:
             finish=Finish.ERROR if completion.error else completion.finish,
             thinking_tokens=len(thinking_ids),
             answer_tokens=len(answer_ids),
-            usage=Usage(prompt_tokens=len(completion.request.prompt), completion_tokens=len(ids)),
+            usage=completion.usage or Usage(prompt_tokens=len(completion.request.prompt), completion_tokens=len(ids)),
             error=completion.error,
+            attempts=completion.attempts,
+            seconds=completion.seconds,
+            usd=completion.usd,
         )

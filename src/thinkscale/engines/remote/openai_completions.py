@@ -1,0 +1,187 @@
+"""Token ids in, token ids out, over `/completions` of a server with vLLM's extensions.
+
+The prompt goes as token ids and `return_token_ids` brings ids back, so budgets are exact and a torn trace goes on
+from its last id: an attempt sends the prompt with all ids so far. The seed stays as it was.
+
+Shapes as in vLLM's `entrypoints/openai/completion`: each chunk's choice has `token_ids`, the stop token included;
+`stop_reason` is the id of a stop token of ours, and null where the model's own eos ended the text. Both are read, and
+also servers that leave the stop token out. Rejected: ids from `logprobs` of `return_tokens_as_token_ids`, twice the
+bytes for every token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thinkscale.engines.remote import refusals, shapes
+from thinkscale.engines.remote.failures import Failure, FailureKind
+from thinkscale.engines.remote.wire import Call, Outcome, Reply
+from thinkscale.engines.tokens import TokenCompletion, TokenRequest
+from thinkscale.keys import JSON, plain
+from thinkscale.records import Finish, Usage
+
+MAX_SEED = 2**63 - 1
+
+_FINISHES = {"stop": Finish.END, "length": Finish.LENGTH}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAICompletions:
+    """Dialect of TokenRequest and TokenCompletion. See `wire.Dialect`."""
+
+    model: str
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """A bearer token where there is a key."""
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def key_of(self, request: TokenRequest) -> str:
+        """The caller's name for the request."""
+        return request.key
+
+    def identity(self, request: TokenRequest) -> JSON:
+        """Prompt, sampling and stop ids."""
+        return plain({"prompt": request.prompt, "sampling": request.sampling, "stop_ids": request.stop_ids})
+
+    def call(self, request: TokenRequest, before: Reply, *, stream: bool) -> Call:
+        """The prompt with the ids of `before`, and what is left of `max_tokens`.
+
+        `before.ids` must be fewer than `max_tokens`: with as many, the completion is finished (finish length) and
+        there is nothing to send.
+        """
+        sampling = request.sampling
+        prompt = [*request.prompt, *before.ids]
+        max_tokens = sampling.max_tokens - len(before.ids)
+        body: dict[str, JSON] = {
+            "model": self.model,
+            "prompt": prompt,  # type: ignore[dict-item]  # list[int] is a list of JSON
+            "max_tokens": max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed & MAX_SEED,
+            "n": 1,
+            "stop_token_ids": list(request.stop_ids),
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+        }
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return Call(path="/completions", body=body, prompt_tokens=len(prompt), max_tokens=max_tokens)
+
+    def take(self, reply: Reply, event: Mapping[str, JSON]) -> None:
+        """Adds a chunk's ids; a whole reply has the same shape. Raises Failure."""
+        if event.get("error") is not None and (failure := refusals.failure_in(event)):
+            raise failure
+        if event.get("usage") is not None:
+            _take_usage(reply, event)
+        choices = shapes.rows(event, "choices")
+        if len(choices) > 1:
+            raise Failure(FailureKind.WRONG_COUNTS, f"{len(choices)} choices where one was asked for")
+        for choice in choices:
+            _take_choice(reply, choice)
+
+    def take_whole(self, reply: Reply, body: Mapping[str, JSON]) -> None:
+        """An unstreamed reply. Raises Failure, WRONG_COUNTS where it has no choice."""
+        self.take(reply, body)
+        if not shapes.rows(body, "choices"):
+            raise Failure(FailureKind.WRONG_COUNTS, "no choice where one was asked for")
+
+    def check(self, request: TokenRequest, reply: Reply) -> None:
+        """TORN without a finish; WRONG_COUNTS beyond `max_tokens` or against the server's own counts.
+
+        BAD_REQUEST where ids follow a stop id: a server that does not know `stop_token_ids` cannot hold a budget.
+        """
+        if reply.finish is None:
+            raise Failure(FailureKind.TORN, "the stream ended before the completion did")
+        ids, finish, _ = _ending(request, reply)
+        if len(ids) > request.sampling.max_tokens:
+            said = f"{len(ids)} tokens where at most {request.sampling.max_tokens} were asked for"
+            raise Failure(FailureKind.WRONG_COUNTS, said)
+        if any(stop in ids for stop in request.stop_ids):
+            raise Failure(
+                FailureKind.BAD_REQUEST,
+                "this server goes on behind `stop_token_ids`, so it cannot serve budget methods; use the chat protocol",
+            )
+        _check_usage(request, reply, len(ids), finish)
+
+    def renew(self, reply: Reply) -> Reply:
+        """The ids so far. A reply that had finished and was refused all the same is not to be trusted: none of it."""
+        return Reply(ids=list(reply.ids)) if reply.finish is None else Reply()
+
+    def completion(self, request: TokenRequest, reply: Reply, outcome: Outcome) -> TokenCompletion:
+        """The ids without the stop token; none with `outcome.error`."""
+        ids, finish, stop_id = _ending(request, reply)
+        if outcome.error is not None:
+            ids, finish, stop_id = [], Finish.ERROR, None
+        return TokenCompletion(
+            request=request,
+            ids=tuple(ids),
+            finish=finish or Finish.LENGTH,
+            stop_id=stop_id,
+            error=outcome.error,
+            attempts=outcome.attempts,
+            seconds=outcome.seconds,
+            usage=Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens),
+            usd=outcome.usd,
+        )
+
+
+def _take_usage(reply: Reply, event: Mapping[str, JSON]) -> None:
+    usage = shapes.table(event, "usage")
+    reply.prompt_tokens = shapes.count(usage, "prompt_tokens")
+    reply.completion_tokens = shapes.count(usage, "completion_tokens")
+    reply.cached_tokens = shapes.count(shapes.table(usage, "prompt_tokens_details"), "cached_tokens") or 0
+
+
+def _take_choice(reply: Reply, choice: Mapping[str, JSON]) -> None:
+    ids = shapes.token_ids(choice, "token_ids")
+    if ids:
+        reply.ids += ids
+        reply.num_pieces += 1
+    elif ids is None and choice.get("text"):
+        raise Failure(
+            FailureKind.BAD_REQUEST,
+            "this server returns no token ids (`return_token_ids`), so it cannot serve budget methods; "
+            "use the chat protocol",
+        )
+    if (reason := choice.get("finish_reason")) is not None:
+        reply.finish = _finish(reason)
+        stop_id = choice.get("stop_reason")
+        if type(stop_id) is int and reply.finish is Finish.END:
+            reply.stop_id = stop_id
+            if reply.ids and reply.ids[-1] == stop_id:
+                reply.ids.pop()
+
+
+def _finish(reason: JSON) -> Finish:
+    if isinstance(reason, str) and reason in _FINISHES:
+        return _FINISHES[reason]
+    if reason in ("abort", "error"):
+        raise Failure(FailureKind.SERVER_ERROR, f"the server gave the completion up ({reason})")
+    raise Failure(FailureKind.MALFORMED, f"finish_reason {reason!r:.40} is none of a completion")
+
+
+def _ending(request: TokenRequest, reply: Reply) -> tuple[list[int], Finish | None, int | None]:
+    """Ids without the stop token, the finish, and the stop token where one of the request's ended it.
+
+    A stop token as the last id that was allowed ends the completion, whatever the server calls it.
+    """
+    if reply.stop_id is None and reply.finish is not None and reply.ids and reply.ids[-1] in request.stop_ids:
+        return reply.ids[:-1], Finish.END, reply.ids[-1]
+    return reply.ids, reply.finish, reply.stop_id
+
+
+def _check_usage(request: TokenRequest, reply: Reply, num_ids: int, finish: Finish | None) -> None:
+    """Read and written tokens add up to prompt and ids, however many of the ids came in earlier attempts.
+
+    Servers differ in whether they count the stop token.
+    """
+    if reply.prompt_tokens is None or reply.completion_tokens is None:
+        return
+    said = reply.prompt_tokens + reply.completion_tokens
+    came = len(request.prompt) + num_ids
+    if said != came and not (said == came + 1 and finish is Finish.END):
+        raise Failure(
+            FailureKind.WRONG_COUNTS,
+            f"the server counts {reply.prompt_tokens} tokens read and {reply.completion_tokens} written; "
+            f"prompt and ids are {len(request.prompt)} and {num_ids}",
+        )
