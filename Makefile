@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := .venv-vllm
 RUN := runs/lab
 
 # One thread each: on shared cores torch's spinning threads are 4 to 10 times slower.
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup demo test check format unit slow bench bench-grading clean
+.PHONY: setup demo test check format unit slow test-vllm bench bench-grading clean
 
 setup: $(READY)
 
@@ -36,14 +37,23 @@ format: setup
 	$(BIN)/ruff check --fix src tests benchmarks
 
 unit: setup
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow and not vllm" -n 2
 
 slow: setup  ## the heavy tests: the lab killed at random instants, a full disk
 	$(BIN)/pytest -m slow
 
+test-vllm: setup $(VLLM)/.ready  ## a real vLLM server on this processor, in an environment of its own (4 GB)
+	$(BIN)/pytest -m vllm tests/vllm
+
+$(VLLM)/.ready: tests/vllm/setup.sh tests/vllm/requirements_of.py
+	rm -rf $(VLLM)
+	PYTHON=$(PYTHON) sh tests/vllm/setup.sh $(VLLM)
+	touch $@
+
 bench: setup  ## measure every figure that the README states
 	$(BIN)/python benchmarks/lab.py --out benchmarks/lab.json
 	$(BIN)/python benchmarks/startup.py --out benchmarks/startup.json
+	$(BIN)/python benchmarks/local_engine.py --out benchmarks/local_engine.json
 
 bench-grading: setup  ## every figure of docs/grading*.md; needs THINKSCALE_DATA, about an hour
 	$(BIN)/python benchmarks/math_agreement.py --out benchmarks/math_agreement.json
@@ -51,4 +61,4 @@ bench-grading: setup  ## every figure of docs/grading*.md; needs THINKSCALE_DATA
 	$(BIN)/python benchmarks/programs.py --out benchmarks/programs.json
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) runs .pytest_cache .mypy_cache .ruff_cache
