@@ -26,10 +26,17 @@ class Settings(BaseModel):
 
 
 class ScriptedEngineSettings(Settings):
-    """A script instead of a model."""
+    """A script, or recorded responses, instead of a model."""
 
     type: Literal["scripted"]
     script: Literal["lab-teacher"] = Field(default="lab-teacher", description="which script answers")
+    replay: str | None = Field(
+        default=None, description="a file of recorded responses that answers instead; relative to the recipe's folder"
+    )
+    tokens_per_second: float | None = Field(
+        default=None, gt=0, description="of each response; at once if not given", json_schema_extra=PLACEMENT
+    )
+    concurrency: int = Field(default=64, ge=1, description="responses at a time", json_schema_extra=PLACEMENT)
 
 
 class LocalEngineSettings(Settings):
@@ -44,7 +51,95 @@ class LocalEngineSettings(Settings):
     batch_size: int = Field(default=64, ge=1, description="sequences decoded together", json_schema_extra=PLACEMENT)
 
 
-EngineSettings: TypeAlias = Annotated[ScriptedEngineSettings | LocalEngineSettings, Field(discriminator="type")]
+class EndpointSettings(Settings):
+    """What every engine behind HTTP has: where it is, and how hard it may be asked. Nothing here can hold a key."""
+
+    model: str = Field(min_length=1, description="the name under which the endpoint serves it")
+    key_variable: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="environment variable with the API key or keys; the provider's usual one if not given",
+        json_schema_extra=PLACEMENT,
+    )
+    key_file: str | None = Field(
+        default=None, description="a file with one key on each line, instead", json_schema_extra=PLACEMENT
+    )
+    max_in_flight: int = Field(
+        default=1024, ge=1, description="most calls at a time for each endpoint and key", json_schema_extra=PLACEMENT
+    )
+    requests_per_minute: float | None = Field(
+        default=None, gt=0, description="of each key at each endpoint", json_schema_extra=PLACEMENT
+    )
+    tokens_per_minute: float | None = Field(
+        default=None, gt=0, description="read and written, of each key at each endpoint", json_schema_extra=PLACEMENT
+    )
+    retries: int = Field(
+        default=5, ge=0, description="failures of one request before it is given up", json_schema_extra=PLACEMENT
+    )
+    connect_seconds: float = Field(default=10.0, gt=0, json_schema_extra=PLACEMENT)
+    stall_seconds: float = Field(
+        default=120.0, gt=0, description="silence, or next to no progress, is a failure", json_schema_extra=PLACEMENT
+    )
+    patience_seconds: float = Field(
+        default=600.0, gt=0, description="how long every endpoint may be away", json_schema_extra=PLACEMENT
+    )
+    stream: bool = Field(default=True, description="false for servers without streams", json_schema_extra=PLACEMENT)
+
+
+class OpenAIEngineSettings(EndpointSettings):
+    """Any server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp, hosted ones."""
+
+    type: Literal["openai"]
+    endpoints: tuple[str, ...] = Field(
+        default=("https://api.openai.com/v1",),
+        min_length=1,
+        description="base URLs; several are one pool",
+        json_schema_extra=PLACEMENT,
+    )
+    endpoints_file: str | None = Field(
+        default=None, description="a file with one base URL on each line, instead", json_schema_extra=PLACEMENT
+    )
+    protocol: Literal["auto", "completions", "chat"] = Field(
+        default="auto",
+        description="completions sends token ids and saves long traces as they grow; auto: where a tokenizer is given",
+    )
+    tokenizer: str | None = Field(default=None, description="`lab`, a model folder or a Hub id, for completions")
+    max_tokens_field: Literal["auto", "max_tokens", "max_completion_tokens"] = Field(default="auto")
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="further fields of a chat request, such as reasoning_effort: high"
+    )
+
+    @property
+    def sends_ids(self) -> bool:
+        """Whether it is a token engine."""
+        return self.protocol == "completions" or (self.protocol == "auto" and self.tokenizer is not None)
+
+
+class AnthropicEngineSettings(EndpointSettings):
+    """Anthropic's Messages API, thinking kept apart."""
+
+    type: Literal["anthropic"]
+    endpoints: tuple[str, ...] = Field(
+        default=("https://api.anthropic.com",), min_length=1, description="base URLs", json_schema_extra=PLACEMENT
+    )
+    thinking_tokens: int | None = Field(default=None, ge=1024, description="budget of extended thinking")
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(
+        default=None, description="of adaptive thinking, instead of a budget"
+    )
+
+
+RemoteEngineSettings: TypeAlias = OpenAIEngineSettings | AnthropicEngineSettings
+EngineSettings: TypeAlias = Annotated[
+    ScriptedEngineSettings | LocalEngineSettings | OpenAIEngineSettings | AnthropicEngineSettings,
+    Field(discriminator="type"),
+]
+
+
+def engine_name(settings: EngineSettings) -> str:
+    """The model's name as it stands in records."""
+    if isinstance(settings, ScriptedEngineSettings):
+        return Path(settings.replay).name if settings.replay else settings.script
+    return settings.model
 
 
 class LabSourceSettings(Settings):
@@ -95,7 +190,34 @@ class GenerateSettings(Settings):
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=32768, ge=1, description="thinking and answer together")
     thinking_format: Literal["s1", "think_tags", "sky_t1"] = Field(
-        default="think_tags", description="how a local teacher marks its thinking"
+        default="think_tags", description="how a teacher of token ids marks its thinking"
+    )
+    thinks: bool = Field(default=True, description="false: a teacher of token ids answers at once")
+    system_prompt: Literal["none", "boxed", "careful"] = Field(
+        default="none", description="`thinkscale list prompts` shows the texts"
+    )
+    max_failures: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of failed requests at which the stage stops",
+        json_schema_extra=PLACEMENT,
+    )
+    max_spend: float | None = Field(
+        default=None, ge=0, description="US dollars that are never crossed", json_schema_extra=PLACEMENT
+    )
+    prices: str | None = Field(
+        default=None, description="a file of prices that go before the built-in ones", json_schema_extra=PLACEMENT
+    )
+    batch: bool = Field(
+        default=False,
+        description="through the provider's batch API: slower, at half the price",
+        json_schema_extra=PLACEMENT,
+    )
+    cache: str = Field(
+        default="default",
+        description="where replies that were paid for are kept for every run: default, none, or a file",
+        json_schema_extra=PLACEMENT,
     )
 
 
@@ -118,7 +240,7 @@ class GradeSettings(Settings):
 class LabelSettings(Settings):
     """Domain, trace length, and difficulty by weak models."""
 
-    weak_models: tuple[LocalEngineSettings, ...] = Field(
+    weak_models: tuple[EngineSettings, ...] = Field(
         default=(), description="a problem that any of these solves is too easy to teach with"
     )
     weak_samples: int = Field(default=1, ge=1, description="attempts of each weak model at each problem")
@@ -180,6 +302,10 @@ class EvaluateSettings(Settings):
     samples: int = Field(default=1, ge=1, description="trajectories for each problem")
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
+    engine: OpenAIEngineSettings | None = Field(
+        default=None,
+        description="servers of the student, in a recipe that does not train it; in this process if not given",
+    )
     baseline: bool = Field(default=True, description="the student before training, too: at once, and thinking")
     dtype: Literal["float32", "float64", "bfloat16"] = Field(default="float32")
     device: str = Field(default="auto", json_schema_extra=PLACEMENT)
@@ -199,7 +325,7 @@ class Recipe(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     seed: int = Field(default=42, ge=0, lt=2**32)
-    student: StudentSettings
+    student: StudentSettings | None = None
     collect: CollectSettings | None = None
     generate: GenerateSettings | None = None
     grade: GradeSettings | None = None
@@ -208,6 +334,13 @@ class Recipe(Settings):
     train: TrainSettings | None = None
     evaluate: EvaluateSettings | None = None
     report: ReportSettings = Field(default_factory=ReportSettings)
+
+    @property
+    def the_student(self) -> StudentSettings:
+        """The student of a recipe with a stage that needs one. ConfigError where the recipe names none."""
+        if self.student is None:
+            raise ConfigError(f"the recipe {self.name!r} has no section `student`, which its stages need")
+        return self.student
 
 
 def shipped_recipes() -> dict[str, str]:

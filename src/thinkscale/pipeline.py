@@ -16,16 +16,27 @@ from types import FrameType
 
 from pydantic import BaseModel
 
-from thinkscale.config import GradeSettings, LocalEngineSettings, Recipe, identity_of, recipe_source
+from thinkscale.config import (
+    AnthropicEngineSettings,
+    EngineSettings,
+    GradeSettings,
+    LocalEngineSettings,
+    OpenAIEngineSettings,
+    Recipe,
+    ScriptedEngineSettings,
+    engine_name,
+    identity_of,
+    recipe_source,
+)
 from thinkscale.engines.catalogue import model_identity, model_path, require_local, require_train
 from thinkscale.errors import ConfigError, DriftError, StoppedError
 from thinkscale.keys import JSON
 from thinkscale.progress import Progress
-from thinkscale.records import Kind
+from thinkscale.records import Finish, Kind, Response
 from thinkscale.sandbox.isolation import find_isolation
 from thinkscale.settings import Loaded, dump_settings, load_settings
 from thinkscale.sources.benchmarks import benchmark_json
-from thinkscale.stages.collect import collect, source_fingerprints
+from thinkscale.stages.collect import collect, file_fingerprint, source_fingerprints
 from thinkscale.stages.context import StageContext
 from thinkscale.stages.evaluate import evaluate, load_benchmarks, sweep_settings
 from thinkscale.stages.generate import generate
@@ -33,6 +44,7 @@ from thinkscale.stages.grade import grade
 from thinkscale.stages.label import label
 from thinkscale.stages.report import report
 from thinkscale.stages.select import select
+from thinkscale.stages.teachers import Asking, pool_of
 from thinkscale.stages.train import train
 from thinkscale.store.provenance import collect_provenance
 from thinkscale.store.run import RunDirectory
@@ -130,22 +142,19 @@ def identity(loaded: LoadedRecipe, stage: str, run: RunDirectory) -> dict[str, J
 def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
     """What a stage takes from outside its section: files, models, benchmarks, and settings of other sections."""
     recipe = loaded.recipe
-    student: dict[str, JSON] = {"format": recipe.student.thinking_format}
     found: dict[str, JSON] = {}
     if stage == "collect" and recipe.collect:
         found["files"] = source_fingerprints(recipe.collect.sources, loaded.folder)
     if stage == "generate" and recipe.generate:
-        scripted = not isinstance(recipe.generate.engine, LocalEngineSettings)
-        # A script's tokens are counted with the student's tokenizer.
-        model = recipe.student.model if scripted else recipe.generate.engine.model  # type: ignore[union-attr]
-        found["tokenizer" if scripted else "teacher"] = model_identity(model)
+        found.update(_engine(recipe.generate.engine, recipe, loaded.folder))
     if stage == "label" and recipe.label:
-        found["student"] = student
-        found["weak_models"] = [model_identity(weak.model) for weak in recipe.label.weak_models]
+        found["student"] = {"format": recipe.the_student.thinking_format}
+        found["weak_models"] = [_engine(weak, recipe, loaded.folder) for weak in recipe.label.weak_models]
     if stage in ("label", "evaluate"):
         found["grading"] = identity_of(recipe.grade or GradeSettings())
     if stage in ("train", "evaluate"):
-        found["student"] = {**student, "model": model_identity(recipe.student.model)}
+        student = recipe.the_student
+        found["student"] = {"format": student.thinking_format, "model": model_identity(student.model)}
     if stage == "evaluate":
         found["resamples"] = recipe.report.resamples
     if stage in ("select", "evaluate") and recipe.evaluate:
@@ -155,26 +164,51 @@ def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
     return found
 
 
+def _engine(engine: EngineSettings, recipe: Recipe, folder: Path) -> dict[str, JSON]:
+    """What decides an engine's answers beside its settings: a model's files, a script's records and tokenizer.
+
+    Of a model behind HTTP only its name is known, and that stands in the section.
+    """
+    if isinstance(engine, LocalEngineSettings):
+        return {"teacher": model_identity(engine.model)}
+    if isinstance(engine, ScriptedEngineSettings):
+        # A script's tokens are counted with the student's tokenizer.
+        made: dict[str, JSON] = {"tokenizer": model_identity(recipe.student.model) if recipe.student else "words"}
+        return {**made, "replay": file_fingerprint(folder / engine.replay, "engine.replay")} if engine.replay else made
+    return {}
+
+
 def run_recipe(
-    loaded: LoadedRecipe, out: Path, *, until: str | None = None, fresh: bool = False, quiet: bool = False
+    loaded: LoadedRecipe,
+    out: Path,
+    *,
+    until: str | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    pilot: int | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Runs what is not done yet, and ends in tables, report and manifest. Returns the run directory.
 
     With `until` the run ends behind that stage, without a manifest: it is not done. What can be known to be wrong is
     refused before anything is written. Raises DriftError where a stored stage was made under another identity,
-    unless `fresh`, which discards that stage and those after it.
+    unless `fresh`, which discards that stage and those after it. With `retry_failed` the teacher's failed responses are
+    forgotten, and what was made of them. With `pilot` the run ends behind so many of the teacher's responses.
     """
     recipe = loaded.recipe
-    wanted = stages_of(recipe, until)
+    wanted = stages_of(recipe, "generate" if pilot else until)
     preflight(loaded, wanted)
     with RunDirectory.create_or_open(out, dump_settings(recipe)) as run, stopping_cleanly():
         progress = Progress(run.journal, quiet=quiet)
         _settle_drift(loaded, run, fresh)
+        if retry_failed:
+            _forget_failed(run)
         run.write_provenance(collect_provenance(sys.argv[1:], recipe.seed, _determinism(recipe)))
         for name in wanted:
-            _run_stage(StageContext(name, recipe, loaded.folder, run, progress), identity(loaded, name, run))
+            context = StageContext(name, recipe, loaded.folder, run, progress, pilot if name == "generate" else None)
+            _run_stage(context, identity(loaded, name, run))
         run.export_tables(list(STAGES))
-        if until in (None, "report"):
+        if not pilot and until in (None, "report"):
             report(StageContext("report", recipe, loaded.folder, run, progress))
             run.write_manifest()
     return out
@@ -186,7 +220,8 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
     Raises SandboxError where a benchmark has programs and nothing here can keep them in.
     """
     recipe = loaded.recipe
-    model_path(recipe.student.model)
+    if {"label", "train", "evaluate"} & set(wanted) or recipe.student:
+        model_path(recipe.the_student.model)
     if recipe.collect:
         source_fingerprints(recipe.collect.sources, loaded.folder)
     if recipe.evaluate:
@@ -195,7 +230,7 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
         if any(problem.kind is Kind.CODE for benchmark in benchmarks for problem in benchmark.problems):
             find_isolation(recipe.grade.isolation if recipe.grade else None)
     if recipe.label:
-        names = [weak.model for weak in recipe.label.weak_models]
+        names = [engine_name(weak) for weak in recipe.label.weak_models]
         if len(set(names)) < len(names):
             raise ConfigError(f"label.weak_models names a model twice: {', '.join(names)}")
     engines = [
@@ -205,7 +240,12 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
     for engine in engines:
         if isinstance(engine, LocalEngineSettings):
             model_path(engine.model)
-    if {"generate", "label", "evaluate"} & set(wanted):
+        elif isinstance(engine, ScriptedEngineSettings) and engine.replay:
+            file_fingerprint(loaded.folder / engine.replay, "engine.replay")
+        elif isinstance(engine, OpenAIEngineSettings | AnthropicEngineSettings):
+            pool_of(engine, Asking(thinking_format="", folder=loaded.folder))
+    is_local = recipe.generate is not None and isinstance(recipe.generate.engine, LocalEngineSettings)
+    if {"label", "evaluate"} & set(wanted) or ("generate" in wanted and is_local):
         require_local()
     if "train" in wanted:
         require_train()
@@ -237,6 +277,15 @@ def _settle_drift(loaded: LoadedRecipe, run: RunDirectory, fresh: bool) -> None:
             return
 
 
+def _forget_failed(run: RunDirectory) -> None:
+    """Forgets the responses that failed, so that they are asked for again, and all that was made of the others."""
+    failed = [item.key for item in run.rows(Response, "generate") if item.finish is Finish.ERROR]
+    if failed:
+        order = list(STAGES)
+        _discard_from(order[order.index("generate") + 1], run)
+        run.forget_units("generate", failed)
+
+
 def _discard_from(stage: str, run: RunDirectory) -> None:
     """Forgets a stage and those after it, with the files that were made of them."""
     order = list(STAGES)
@@ -264,7 +313,8 @@ def _run_stage(context: StageContext, wanted: dict[str, JSON]) -> None:
         context.progress.say(f"{name}: done before")
         return
     STAGES[name].run(context)
-    run.finish_stage(name)
+    if context.pilot is None:
+        run.finish_stage(name)
 
 
 def _determinism(recipe: Recipe) -> dict[str, JSON]:

@@ -3,9 +3,11 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from thinkscale.keys import JSON
 
 PUBLISH_SECONDS = 0.5
 PLAIN_SECONDS = 10.0
@@ -15,8 +17,26 @@ class Publisher(Protocol):
     """Where progress is stored for a second terminal; the run directory is one."""
 
     def set_progress(
-        self, stage: str, done: int, total: int, unit_name: str, seconds_left: float | None = None
+        self,
+        stage: str,
+        done: int,
+        total: int,
+        unit_name: str,
+        seconds_left: float | None = None,
+        gauges: dict[str, JSON] | None = None,
     ) -> None: ...
+
+
+class Gauges(Protocol):
+    """What is shown beside the count: what an engine is doing right now."""
+
+    def reading(self, done: int, total: int | None) -> dict[str, JSON]:
+        """Numbers by name, for other programs."""
+        ...
+
+    def text(self, done: int, total: int | None) -> str:
+        """The same for a person."""
+        ...
 
 
 @dataclass(slots=True)
@@ -31,10 +51,15 @@ class Task:
     started: float = field(default_factory=time.monotonic)
     at_start: int = 0
     shown: float = 0.0
+    gauges: Gauges | None = None
 
     def advance(self, count: int = 1) -> None:
         """Counts `count` more units as done."""
         self.done += count
+        self.look()
+
+    def look(self) -> None:
+        """Shows how things stand, if it is time to."""
         now = time.monotonic()
         if now - self.shown >= PUBLISH_SECONDS:
             self.shown = now
@@ -68,17 +93,18 @@ class Progress:
             sys.stderr.flush()
 
     @contextmanager
-    def task(self, stage: str, total: int | None, unit: str, done: int = 0) -> Iterator[Task]:
+    def task(
+        self, stage: str, total: int | None, unit: str, done: int = 0, gauges: Gauges | None = None
+    ) -> Iterator[Task]:
         """A task that is shown while the block runs. `done` units were finished by an earlier process."""
-        task = Task(stage, unit, total, done, self._plain, at_start=done)
+        task = Task(stage, unit, total, done, self._plain, at_start=done, gauges=gauges)
         self._publish(task)
-        if self._live:
-            with self._bar(task):
+        try:
+            with self._bar(task) if self._live else nullcontext():
+                self._last_line = time.monotonic()
                 yield task
-        else:
-            self._last_line = time.monotonic()
-            yield task
-        self._publish(task)
+        finally:
+            self._publish(task)
         self.say(f"{stage}: {task.done:,} {unit} in {duration(time.monotonic() - task.started)}")
 
     @contextmanager
@@ -100,7 +126,8 @@ class Progress:
             handle = bar.add_task(task.stage, total=task.total, completed=task.done, rate="")
 
             def show(task: Task, _final: bool) -> None:
-                bar.update(handle, completed=task.done, total=task.total, rate=f"{task.rate:,.0f} {task.unit}/s")
+                rate = task.gauges.text(task.done, task.total) if task.gauges else f"{task.rate:,.0f} {task.unit}/s"
+                bar.update(handle, completed=task.done, total=task.total, rate=rate)
                 self._publish(task)
 
             task.show = show
@@ -114,11 +141,14 @@ class Progress:
         self._last_line = now
         left = "" if task.seconds_left is None else f", about {duration(task.seconds_left)} left"
         of_total = "" if task.total is None else f" of {task.total:,}"
-        self.say(f"{task.stage}: {task.done:,}{of_total} {task.unit}, {task.rate:,.1f}/s{left}")
+        doing = f", {task.gauges.text(task.done, task.total)}" if task.gauges else ""
+        self.say(f"{task.stage}: {task.done:,}{of_total} {task.unit}, {task.rate:,.1f}/s{doing}{left}")
 
     def _publish(self, task: Task) -> None:
         if self._publisher:
-            self._publisher.set_progress(task.stage, task.done, task.total or task.done, task.unit, task.seconds_left)
+            gauges = task.gauges.reading(task.done, task.total) if task.gauges else None
+            total = task.total or task.done
+            self._publisher.set_progress(task.stage, task.done, total, task.unit, task.seconds_left, gauges)
 
 
 def duration(seconds: float) -> str:

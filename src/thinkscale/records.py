@@ -125,6 +125,8 @@ class Response:
     error: str | None = None
     sampling: Sampling
     usage: Usage = field(default_factory=Usage)
+    attempts: int = 1
+    """Requests that it took; more than one where some failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

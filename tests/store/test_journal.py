@@ -158,8 +158,8 @@ def test_another_process_reads_in_the_middle_of_a_transaction(journal: Journal) 
     journal.commit("collect", "u", 0, [problem(1)])
     context = multiprocessing.get_context("forkserver")
     answers = context.Queue()
-    with journal._transaction() as connection:
-        connection.execute("INSERT INTO units VALUES ('collect', 'open', 1, 0)")
+    with journal.transaction() as connection:
+        connection.execute("INSERT INTO units VALUES ('collect', 'open', 1, 0, 0)")
         reader = context.Process(target=_read_in_another_process, args=(journal.path, answers))
         reader.start()
         assert [answers.get(timeout=20), answers.get(timeout=20)] == [1, 1]
@@ -204,7 +204,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal.open(path) as journal:
         journal._connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(RunDirectoryError, match="journal format 99, this one reads 1"):
+    with pytest.raises(RunDirectoryError, match="journal format 99, this one reads 2"):
         Journal.open(path)
 
 

@@ -12,12 +12,19 @@ def run(
     *,
     until: str | None = None,
     fresh: bool = False,
+    retry_failed: bool = False,
+    pilot: int | None = None,
     quiet: bool = False,
 ) -> str:
-    """Runs a recipe; returns what a terminal shows at the end."""
+    """Runs a recipe; returns what a terminal shows at the end. After a pilot that is what the rest would cost."""
     loaded = load_recipe(recipe, overrides)
     folder = out or Path("runs") / loaded.recipe.name
-    return outcome(run_recipe(loaded, folder, until=until, fresh=fresh, quiet=quiet))
+    run_recipe(loaded, folder, until=until, fresh=fresh, retry_failed=retry_failed, pilot=pilot, quiet=quiet)
+    if pilot:
+        from thinkscale.commands.pilot import pilot_text
+
+        return pilot_text(loaded.recipe, folder)
+    return outcome(folder)
 
 
 def report(folder: Path) -> str:

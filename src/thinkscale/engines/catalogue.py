@@ -80,8 +80,8 @@ def open_local(model: str, *, dtype: str, device: str, batch_size: int) -> Token
 
 def open_tokenizer(model: str) -> Tokenizer:
     """Only the tokenizer of a model."""
-    require_local()
-    from thinkscale.engines.local import load_tokenizer
+    _require("a tokenizer", "local", ("transformers",))
+    from thinkscale.engines.local.loading import load_tokenizer
 
     return load_tokenizer(model_path(model))
 
@@ -96,6 +96,17 @@ def _lab_teacher(prompt: str, seed: int) -> ScriptedReply:
 SCRIPTS: dict[str, Script] = {"lab-teacher": _lab_teacher}
 
 
-def open_scripted(script: str, count_tokens: Callable[[str], int]) -> ScriptedEngine:
-    """The scripted engine that plays `script`, counting tokens as it is told to."""
-    return ScriptedEngine(script, SCRIPTS[script], count_tokens)
+def open_scripted(
+    script: str,
+    count_tokens: Callable[[str], int],
+    *,
+    replay: Path | None = None,
+    tokens_per_second: float | None = None,
+    concurrency: int = 64,
+) -> ScriptedEngine:
+    """The scripted engine that plays `script`, or the responses recorded in `replay`, counting tokens as it is told."""
+    if replay is None:
+        return ScriptedEngine(script, SCRIPTS[script], count_tokens, tokens_per_second, concurrency)
+    from thinkscale.engines.scripted.replay import read_replay
+
+    return ScriptedEngine(replay.name, read_replay(replay), count_tokens, tokens_per_second, concurrency)

@@ -19,6 +19,7 @@ from thinkscale.reporting.run_sections import (
     samples_section,
     saving_section,
     selection_section,
+    teacher_section,
     training_section,
 )
 from thinkscale.reporting.theme import Figure
@@ -36,6 +37,7 @@ def compose(data: ReportData, analysis: Analysis, figures: Mapping[str, Figure])
         accounting_section(data),
         cells_section(data),
         saving_section(data, figures),
+        teacher_section(data, figures),
         selection_section(data, figures),
         training_section(data, figures),
         samples_section(data),

@@ -19,6 +19,28 @@ class StageFlow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherTraces:
+    """What a teacher gave."""
+
+    model: str
+    responses: int
+    ended: int
+    cut: int
+    """By a token limit."""
+    failed: int
+    failures: Mapping[str, int]
+    """By kind: what stands before the first colon of the error."""
+    retried: int
+    """Responses that took more than one attempt."""
+    thinking_tokens: tuple[int, int, int]
+    """Median, 90th percentile and most of the responses that did not fail."""
+    prompt_tokens: int
+    completion_tokens: int
+    """Over every attempt."""
+    usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """A run of thinking text: what the model wrote, or (`forced`) what we put there."""
 
@@ -73,6 +95,7 @@ class ReportData:
     problems_by_benchmark: Mapping[str, int]
     """Benchmarks in the order to show them."""
     stages: tuple[StageFlow, ...] = ()
+    teachers: tuple[TeacherTraces, ...] = ()
     fates: tuple[Fate, ...] = ()
     labels: tuple[Label, ...] = ()
     """Labels of the selected problems."""

@@ -90,7 +90,15 @@ def _saving_findings(data: ReportData) -> Iterator[str]:
 
 
 def _selection_findings(data: ReportData) -> Iterator[str]:
-    if data.stages:
+    for item in data.teachers:
+        failed = f", {count(item.failed)} failed" if item.failed else ""
+        price = f" They cost ${item.usd:,.2f}." if item.usd else ""
+        yield (
+            f"{item.model} gave {count(item.responses)} responses: {count(item.ended)} ended, {count(item.cut)} were "
+            f"cut by their token limit{failed}; half of them think for {count(item.thinking_tokens[0])} tokens or more."
+            f"{price}"
+        )
+    if any(item.stage == "select" for item in data.stages):
         first, last = data.stages[0], data.stages[-1]
         reason = ""
         drops = drop_counts(data.fates).most_common(1)

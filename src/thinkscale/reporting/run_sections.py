@@ -44,6 +44,33 @@ def _saving_row(saving: SweepSaving) -> tuple[str, ...]:
     )
 
 
+def teacher_section(data: ReportData, _figures: Figures) -> Section | None:
+    """What the teacher gave, what it took, and why responses failed."""
+    if not data.teachers:
+        return None
+    headers = (
+        "teacher", "responses", "ended", "cut", "failed", "retried", "thinking tokens: median", "90%", "most",
+        "tokens read", "tokens written", "US dollars",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            item.model,
+            *map(count, (item.responses, item.ended, item.cut, item.failed, item.retried, *item.thinking_tokens)),
+            count(item.prompt_tokens),
+            count(item.completion_tokens),
+            f"{item.usd:,.2f}",
+        )
+        for item in data.teachers
+    )
+    blocks: list[Block] = [Table(headers=headers, rows=rows, num_words=1)]
+    failures = [
+        (kind.replace("_", " "), count(number)) for item in data.teachers for kind, number in item.failures.items()
+    ]
+    if failures:
+        blocks.append(Table(headers=("why responses failed", "responses"), rows=tuple(failures), num_words=1))
+    return Section(anchor="teacher", title="The teacher's responses", blocks=tuple(blocks))
+
+
 def selection_section(data: ReportData, figures: Figures) -> Section | None:
     """The funnel, and every reason for a drop with its count and one piece of evidence."""
     if not data.stages and not data.fates:

@@ -108,17 +108,16 @@ def _fate(row_id: str, reason: str, evidence: str) -> Fate:
 
 
 def source_fingerprints(sources: tuple[SourceSettings, ...], folder: Path) -> dict[str, JSON]:
-    """What identifies the content of file sources: size and a hash. DataError where a file is missing."""
+    """What identifies the content of file sources. DataError where a file is missing."""
+    paths = [source.path for source in sources if isinstance(source, FileSourceSettings)]
+    return {path: file_fingerprint(folder / path, "collect.sources") for path in paths}
+
+
+def file_fingerprint(path: Path, setting: str) -> str:
+    """A hash of a file that `setting` of the recipe names. DataError where it is missing."""
     import hashlib
 
-    found: dict[str, JSON] = {}
-    for source in sources:
-        if isinstance(source, FileSourceSettings):
-            path = folder / source.path
-            if not path.is_file():
-                raise DataError(
-                    f"there is no file {path} (collect.sources); relative paths start at the recipe's folder"
-                )
-            with path.open("rb") as file:
-                found[source.path] = hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-    return found
+    if not path.is_file():
+        raise DataError(f"there is no file {path} ({setting}); relative paths start at the recipe's folder")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinkscale.config import EvaluateSettings
-from thinkscale.engines.catalogue import open_local
+from thinkscale.engines.catalogue import open_local, open_tokenizer
+from thinkscale.engines.remote.opening import open_tokens
 from thinkscale.engines.sweep import SweepResult, SweepTask, run_sweep
 from thinkscale.engines.tokens import TokenEngine
 from thinkscale.errors import ConfigError, EngineError, StageError
@@ -27,7 +28,9 @@ from thinkscale.records import (
 from thinkscale.sources.benchmarks import Benchmark, load_benchmark
 from thinkscale.stages.context import StageContext
 from thinkscale.stages.grade import verifier_settings
+from thinkscale.stages.teachers import Asking, pool_of
 from thinkscale.statistics.cells import cells_from_scores
+from thinkscale.store.notes import JournalDrafts
 from thinkscale.thinking.budgets import Setting, budget_forcing, class_conditional, direct, truncation
 from thinkscale.thinking.formats import FORCED_ANSWER, BoundFormat, find_format
 from thinkscale.thinking.prompts import user_turn
@@ -102,8 +105,10 @@ def _models(context: StageContext, settings: EvaluateSettings) -> list[Evaluated
     recipe = context.recipe
     limit = settings.max_thinking_tokens
     plans = plan_trajectories(sweep_settings(settings), limit)
+    if recipe.train and settings.engine:
+        raise ConfigError("evaluate.engine: servers do not have the model that this recipe trains; leave one out")
     if not recipe.train:
-        return [EvaluatedModel(STUDENT, recipe.student.model, plans)]
+        return [EvaluatedModel(STUDENT, recipe.the_student.model, plans)]
     checkpoint = student_checkpoint(context.run.path).resolve()
     if not checkpoint.is_dir():
         raise StageError(f"the trained model is missing: {checkpoint}; train again with --fresh, or put it back")
@@ -111,7 +116,7 @@ def _models(context: StageContext, settings: EvaluateSettings) -> list[Evaluated
     if not settings.baseline:
         return [student]
     base_plans = plan_trajectories([direct(), *truncation((None,))], limit)
-    return [EvaluatedModel(BASE, recipe.student.model, base_plans), student]
+    return [EvaluatedModel(BASE, recipe.the_student.model, base_plans), student]
 
 
 def student_checkpoint(run: Path) -> Path:
@@ -158,8 +163,8 @@ def _jobs(
 def _run(
     context: StageContext, settings: EvaluateSettings, model: EvaluatedModel, waiting: dict[str, Job]
 ) -> Iterator[None]:
-    engine = open_local(model.path, dtype=settings.dtype, device=settings.device, batch_size=settings.batch_size)
-    bound = BoundFormat(find_format(context.recipe.student.thinking_format), engine.tokenizer)
+    engine = _engine(context, settings, model)
+    bound = BoundFormat(find_format(context.recipe.the_student.thinking_format), engine.tokenizer)
     tasks = [
         SweepTask(key=job.key, prompt=_prompt(bound, job), plan=job.plan, sampling=job.sampling)
         for job in waiting.values()
@@ -168,7 +173,7 @@ def _run(
     failed: list[SweepResult] = []
     num_sound = 0
     with Verifier(verifier_settings(context.recipe.grade)) as verifier:
-        for result in run_sweep(engine, bound, tasks):
+        for result in run_sweep(engine, bound, tasks, JournalDrafts(context.notes)):
             if result.error:
                 context.run.journal.add_event(context.stage, "failure", result.error)
                 failed.append(result)
@@ -183,6 +188,20 @@ def _run(
             job = waiting[result.task.key]
             context.commit(job.key, job.position, _failed(job, result, verifier))
             yield
+
+
+def _engine(context: StageContext, settings: EvaluateSettings, model: EvaluatedModel) -> TokenEngine:
+    """The model in this process, or the servers that the recipe names for it."""
+    if settings.engine is None:
+        return open_local(model.path, dtype=settings.dtype, device=settings.device, batch_size=settings.batch_size)
+    if not settings.engine.sends_ids:
+        raise ConfigError(
+            "evaluate.engine: budgets are counted on token ids, so it needs `tokenizer`, and a server that takes and "
+            "returns them, as vLLM does"
+        )
+    asking = Asking(thinking_format="", folder=context.folder, notice=context.notice)
+    tokenizer = open_tokenizer(settings.engine.tokenizer or settings.engine.model)
+    return open_tokens(pool_of(settings.engine, asking), tokenizer)
 
 
 def _check_context(engine: TokenEngine, bound: BoundFormat, tasks: Iterable[SweepTask]) -> None:

@@ -4,20 +4,20 @@ Only problems with a correct trace are labelled: the others cannot be selected, 
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 
-from thinkscale.config import LabelSettings, LocalEngineSettings
+from thinkscale.config import EngineSettings, LabelSettings, engine_name
 from thinkscale.curation.difficulty import difficulty_label
 from thinkscale.curation.taxonomy import domain_of
-from thinkscale.engines.catalogue import open_local
 from thinkscale.engines.chat import ChatRequest
-from thinkscale.engines.conversation import Conversation
 from thinkscale.keys import seed_from
 from thinkscale.records import Grade, Label, Problem, Response, Role, Sampling
 from thinkscale.stages.context import StageContext
 from thinkscale.stages.generate import Place, make_request, response_of
 from thinkscale.stages.grade import verifier_settings
-from thinkscale.thinking.formats import BoundFormat, find_format
+from thinkscale.stages.teachers import Asking, open_engine
+from thinkscale.store.notes import JournalDrafts
 from thinkscale.verification.verifier import Verifier
 
 LAST = 1 << 40
@@ -41,11 +41,12 @@ def label(context: StageContext) -> None:
 def _attempts(
     context: StageContext,
     settings: LabelSettings,
-    weak: LocalEngineSettings,
+    weak: EngineSettings,
     problems: dict[str, Problem],
     positions: Iterator[int],
 ) -> Iterator[None]:
     """Lets one weak model answer every problem at once, without thinking; yields after each stored attempt."""
+    model = engine_name(weak)
     stored = context.stored()
     places: dict[str, Place] = {}
     waiting: list[ChatRequest] = []
@@ -55,22 +56,34 @@ def _attempts(
             sampling = Sampling(
                 max_tokens=settings.weak_max_tokens,
                 temperature=settings.weak_temperature,
-                seed=seed_from(context.recipe.seed, "weak", weak.model, problem.id, sample),
+                seed=seed_from(context.recipe.seed, "weak", model, problem.id, sample),
             )
-            request = make_request(problem, weak.model, sampling, sample)
+            request = make_request(problem, model, sampling, sample)
             if request.key not in stored:
                 places[request.key] = Place(position, problem.id, sample)
                 waiting.append(request)
     if not waiting:
         return
-    engine = open_local(weak.model, dtype=weak.dtype, device=weak.device, batch_size=weak.batch_size)
-    bound = BoundFormat(find_format(context.recipe.student.thinking_format), engine.tokenizer)
-    with Verifier(verifier_settings(context.recipe.grade)) as verifier:
-        for completion in Conversation(engine, bound, thinks=False).answer(waiting):
+    asking = Asking(
+        thinking_format=context.recipe.the_student.thinking_format,
+        thinks=False,
+        student=context.recipe.the_student.model,
+        folder=context.folder,
+        drafts=JournalDrafts(context.notes),
+        notice=context.notice,
+    )
+    engine = open_engine(weak, asking)
+    with (
+        Verifier(verifier_settings(context.recipe.grade)) as verifier,
+        closing(engine.answer(waiting)) as completions,  # type: ignore[type-var]  # engines are generators
+    ):
+        for completion in completions:
             place = places.pop(completion.request.key)
-            response = response_of(completion, place, weak.model, Role.WEAK)
+            response = response_of(completion, place, model, Role.WEAK)
             grade = verifier.grade(problems[place.problem_id], response)
-            context.commit(response.key, place.position, [response, grade])
+            context.commit(
+                response.key, place.position, [response, grade], seconds=completion.seconds, usd=completion.usd
+            )
             yield
 
 

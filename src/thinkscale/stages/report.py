@@ -24,6 +24,7 @@ from thinkscale.reporting.data import Piece, ReportData, Sample, StageFlow, Swee
 from thinkscale.reporting.writing import write_report
 from thinkscale.stages.context import StageContext
 from thinkscale.stages.evaluate import BASE, STUDENT
+from thinkscale.stages.teacher_traces import teacher_traces
 from thinkscale.store.atomic import read_json
 from thinkscale.store.run import PROVENANCE_NAME, RunDirectory
 from thinkscale.store.tables import TABLES
@@ -51,6 +52,7 @@ def gather(run: RunDirectory, recipe: Recipe) -> ReportData:
         base_model=BASE if len(models) > 1 else None,
         problems_by_benchmark={name: benchmarks[name] for name in dict.fromkeys(cell.benchmark for cell in cells)},
         stages=tuple(stage_flows(run, recipe)),
+        teachers=tuple(teacher_traces(run)),
         fates=tuple(run.rows(Fate)),
         labels=tuple(_selected_labels(run)),
         cells=cells,
@@ -132,12 +134,16 @@ def _samples(run: RunDirectory, recipe: Recipe, scores: Iterable[Score]) -> Iter
     """Traces to read: a teacher's, then for each benchmark one right, one wrong and one that Waits changed."""
     if not recipe.report.samples:
         return
-    bound = _bound(recipe)
-    problems = {problem.id: problem for problem in run.rows(Problem)}
-    grades = {grade.response_key: grade for grade in run.rows(Grade)}
     chosen = list(_chosen(scores))[: recipe.report.samples]
     wanted = {score.response_key: score for score in chosen}
     teacher = _first_with_wait(run)
+    keys = {*wanted, *([teacher.key] if teacher else ())}
+    if not keys:
+        return
+    bound = _bound(recipe)
+    grades = {grade.response_key: grade for grade in run.rows(Grade) if grade.response_key in keys}
+    shown = {grade.problem_id for grade in grades.values()}
+    problems = {problem.id: problem for problem in run.rows(Problem) if problem.id in shown}
     if teacher:
         yield Sample(
             problem=problems[teacher.problem_id],
@@ -200,7 +206,7 @@ def _bound(recipe: Recipe) -> BoundFormat | None:
     if find_spec("transformers") is None:
         return None
     try:
-        return BoundFormat(find_format(recipe.student.thinking_format), open_tokenizer(recipe.student.model))
+        return BoundFormat(find_format(recipe.the_student.thinking_format), open_tokenizer(recipe.the_student.model))
     except ThinkscaleError:
         return None
 

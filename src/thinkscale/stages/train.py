@@ -19,7 +19,7 @@ def train(context: StageContext) -> None:
     A killed training goes on from its last checkpoint, and ends in the same weights.
     """
     settings = context.section(context.recipe.train)
-    student = context.recipe.student
+    student = context.recipe.the_student
     bound = BoundFormat(find_format(student.thinking_format), open_tokenizer(student.model))
     rows = list(training_rows(context.records(Example, "select"), bound))
     total = -(-len(rows) // settings.effective_batch_size) * settings.epochs

@@ -10,7 +10,7 @@ from thinkscale.store.atomic import cannot_write, no_space, writing
 
 _APPLICATION = 0x7468736A
 """`thsj`: marks the file as ours in SQLite's header."""
-_VERSION = 1
+_VERSION = 2
 _HEADER = b"SQLite format 3\x00"
 _BUSY_SECONDS = 30.0
 
@@ -22,7 +22,7 @@ CREATE TABLE stages (
 );
 CREATE TABLE units (
     stage TEXT NOT NULL, key TEXT NOT NULL, position INTEGER NOT NULL, seconds REAL NOT NULL,
-    PRIMARY KEY (stage, key), UNIQUE (stage, position)
+    usd REAL NOT NULL, PRIMARY KEY (stage, key), UNIQUE (stage, position)
 ) WITHOUT ROWID;
 CREATE TABLE rows (
     stage TEXT NOT NULL, table_name TEXT NOT NULL, unit TEXT NOT NULL,
@@ -31,8 +31,11 @@ CREATE TABLE rows (
 );
 CREATE TABLE progress (
     stage TEXT PRIMARY KEY, done INTEGER NOT NULL, total INTEGER NOT NULL, unit_name TEXT NOT NULL,
-    started REAL NOT NULL, updated REAL NOT NULL, seconds_left REAL
+    started REAL NOT NULL, updated REAL NOT NULL, seconds_left REAL, gauges TEXT NOT NULL
 );
+CREATE TABLE notes (
+    stage TEXT NOT NULL, key TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (stage, key)
+) WITHOUT ROWID;
 CREATE TABLE events (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, stage TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL
 );

@@ -30,7 +30,7 @@ _PAGE_ROWS = 200
 
 _STAGES = """
 SELECT name, state, identity, fingerprint, stages.position, started, finished,
-    COUNT(units.key), COALESCE(SUM(seconds), 0)
+    COUNT(units.key), COALESCE(SUM(seconds), 0), COALESCE(SUM(usd), 0)
 FROM stages LEFT JOIN units ON units.stage = stages.name {where} GROUP BY name ORDER BY stages.position
 """
 _ROWS = """
@@ -39,15 +39,16 @@ WHERE stage = ? AND table_name = ? AND (unit_position, row_position) > (?, ?)
 ORDER BY unit_position, row_position LIMIT ?
 """
 _INSERT_UNIT = """
-INSERT INTO units (stage, key, position, seconds) VALUES (?, ?, ?, ?) ON CONFLICT (stage, key) DO NOTHING
+INSERT INTO units (stage, key, position, seconds, usd) VALUES (?, ?, ?, ?, ?) ON CONFLICT (stage, key) DO NOTHING
 """
 _INSERT_ROW = """
 INSERT INTO rows (stage, table_name, unit, unit_position, row_position, payload) VALUES (?, ?, ?, ?, ?, ?)
 """
 _PROGRESS = """
-INSERT INTO progress (stage, done, total, unit_name, started, updated, seconds_left) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO progress (stage, done, total, unit_name, started, updated, seconds_left, gauges)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (stage) DO UPDATE SET done = excluded.done, total = excluded.total, unit_name = excluded.unit_name,
-updated = excluded.updated, seconds_left = excluded.seconds_left
+updated = excluded.updated, seconds_left = excluded.seconds_left, gauges = excluded.gauges
 """
 
 
@@ -86,7 +87,8 @@ class Journal:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
+        """All of the body, or nothing."""
         with self._lock, translated(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -97,7 +99,8 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """Every row of a SELECT."""
         with self._lock, translated(self.path):
             return self._connection.execute(statement, tuple(values)).fetchall()
 
@@ -105,11 +108,11 @@ class Journal:
 
     def stages(self) -> list[Stage]:
         """All stages in the order in which they were begun."""
-        return [_stage(row) for row in self._query(_STAGES.format(where=""))]
+        return [_stage(row) for row in self.query(_STAGES.format(where=""))]
 
     def stage(self, name: str) -> Stage | None:
         """One stage, None where it was never begun."""
-        found = self._query(_STAGES.format(where="WHERE name = ?"), (name,))
+        found = self.query(_STAGES.format(where="WHERE name = ?"), (name,))
         return _stage(found[0]) if found else None
 
     def begin_stage(self, name: str, identity: dict[str, JSON]) -> None:
@@ -117,7 +120,7 @@ class Journal:
         statement = """INSERT INTO stages (name, state, identity, position, started)
                        SELECT ?, ?, ?, COALESCE(MAX(position), 0) + 1, ? FROM stages"""
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 connection.execute(statement, (name, StoredState.RUNNING, canonical_json(identity), time.time()))
         except IntegrityError as error:
             raise ValueError(f"stage {name} exists already") from error
@@ -130,11 +133,12 @@ class Journal:
         if stage.state is StoredState.DONE:
             return stage.fingerprint
         fingerprint = combined_key(self._row_keys(name))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "UPDATE stages SET state = ?, fingerprint = ?, finished = ? WHERE name = ?",
                 (StoredState.DONE, fingerprint, time.time(), name),
             )
+            connection.execute("DELETE FROM notes WHERE stage = ?", (name,))
         return fingerprint
 
     def _row_keys(self, stage: str) -> Iterator[str]:
@@ -146,34 +150,42 @@ class Journal:
     def discard_stages(self, names: Iterable[str]) -> None:
         """Forgets these stages with all that they stored, in one transaction. Unknown names are no error."""
         values = [(name,) for name in names]
-        with self._transaction() as connection:
-            for table in ("rows", "units", "progress", "events"):
+        with self.transaction() as connection:
+            for table in ("rows", "units", "progress", "events", "notes"):
                 connection.executemany(f"DELETE FROM {table} WHERE stage = ?", values)
             connection.executemany("DELETE FROM stages WHERE name = ?", values)
 
     # Units and rows
 
-    def commit(self, stage: str, unit_key: str, position: int, records: Iterable[Record], seconds: float = 0.0) -> bool:
+    def commit(
+        self,
+        stage: str,
+        unit_key: str,
+        position: int,
+        records: Iterable[Record],
+        seconds: float = 0.0,
+        usd: float = 0.0,
+    ) -> bool:
         """Stores a finished unit with all of its records, or nothing. False where the unit was there already.
 
-        `position` orders the units of a stage, whenever they finish; the order within a unit is that of `records`.
-        ValueError where the stage is not running or another unit has the position; EncodingError for a record
-        with no stable encoding.
+        Notes under the unit's key (drafts of it) go in the same transaction. `position` orders the units of a
+        stage, whenever they finish; the order within a unit is that of `records`. ValueError where the stage is not
+        running or another unit has the position; EncodingError for a record with no stable encoding.
         """
         rows = [
             (stage, TABLE_OF[type(record)], unit_key, position, number, _encode(record))
             for number, record in enumerate(records)
         ]
         try:
-            with self._transaction() as connection:
-                return self._insert(connection, (stage, unit_key, position, seconds), rows)
+            with self.transaction() as connection:
+                return self._insert(connection, (stage, unit_key, position, seconds, usd), rows)
         except IntegrityError as error:
             raise ValueError(f"stage {stage}: another unit than {unit_key} has position {position}") from error
 
     def _insert(
         self,
         connection: Connection,
-        unit: tuple[str, str, int, float],
+        unit: tuple[str, str, int, float, float],
         rows: list[tuple[str, str, str, int, int, bytes]],
     ) -> bool:
         state = connection.execute("SELECT state FROM stages WHERE name = ?", unit[:1]).fetchone()
@@ -185,11 +197,35 @@ class Journal:
             _INSERT_ROW,
             [(*row[:5], self._compressor.compress(row[5])) for row in rows],
         )
+        stage, key = unit[:2]
+        # `0` comes behind `/`: the unit's own note, and those under it.
+        connection.execute("DELETE FROM notes WHERE stage = ? AND key = ?", (stage, key))
+        connection.execute("DELETE FROM notes WHERE stage = ? AND key > ? AND key < ?", (stage, f"{key}/", f"{key}0"))
         return True
+
+    def forget_units(self, stage: str, keys: Iterable[str]) -> None:
+        """Forgets units with their rows, so that they are done again, and opens the stage for that."""
+        values = [(stage, key) for key in keys]
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM rows WHERE stage = ? AND unit = ?", values)
+            connection.executemany("DELETE FROM units WHERE stage = ? AND key = ?", values)
+            connection.execute(
+                "UPDATE stages SET state = ?, fingerprint = '', finished = NULL WHERE name = ?",
+                (StoredState.RUNNING, stage),
+            )
 
     def done_units(self, stage: str) -> set[str]:
         """Keys of the units that are committed."""
-        return {str(key) for (key,) in self._query("SELECT key FROM units WHERE stage = ?", (stage,))}
+        return {str(key) for (key,) in self.query("SELECT key FROM units WHERE stage = ?", (stage,))}
+
+    def has_unit(self, stage: str, key: str) -> bool:
+        """Whether a unit is committed: for stages with more units than should stand in memory."""
+        return bool(self.query("SELECT 1 FROM units WHERE stage = ? AND key = ?", (stage, key)))
+
+    def unit_costs(self, stage: str) -> dict[str, tuple[float, float]]:
+        """Seconds and dollars of each unit."""
+        found = self.query("SELECT key, seconds, usd FROM units WHERE stage = ?", (stage,))
+        return {str(key): (float(str(seconds)), float(str(usd))) for key, seconds, usd in found}
 
     def rows(self, table: str, stages: Iterable[str]) -> Iterator[dict[str, JSON]]:
         """Rows of a table as plain JSON objects: by stage in the order given, unit position, row position."""
@@ -200,11 +236,11 @@ class Journal:
     def num_rows(self, table: str, stages: Iterable[str]) -> int:
         """How many rows these stages have in a table."""
         statement = "SELECT COUNT(*) FROM rows WHERE stage = ? AND table_name = ?"
-        return sum(int(str(self._query(statement, (stage, table))[0][0])) for stage in stages)
+        return sum(int(str(self.query(statement, (stage, table))[0][0])) for stage in stages)
 
     def _texts(self, table: str, stage: str) -> Iterator[bytes]:
         last: tuple[object, object] = (-(2**63), -1)
-        while page := self._query(_ROWS, (stage, table, *last, _PAGE_ROWS)):
+        while page := self.query(_ROWS, (stage, table, *last, _PAGE_ROWS)):
             for unit_position, row_position, payload in page:
                 last = (unit_position, row_position)
                 yield self._decompress(payload)
@@ -219,28 +255,36 @@ class Journal:
     # What other terminals see
 
     def set_progress(
-        self, stage: str, done: int, total: int, unit_name: str, seconds_left: float | None = None
+        self,
+        stage: str,
+        done: int,
+        total: int,
+        unit_name: str,
+        seconds_left: float | None = None,
+        gauges: dict[str, JSON] | None = None,
     ) -> None:
         """Replaces the stage's progress: `done` of `total` things that are called `unit_name`."""
         now = time.time()
-        with self._transaction() as connection:
-            connection.execute(_PROGRESS, (stage, done, total, unit_name, now, now, seconds_left))
+        values = (stage, done, total, unit_name, now, now, seconds_left, canonical_json(gauges or {}))
+        with self.transaction() as connection:
+            connection.execute(_PROGRESS, values)
 
     def progress(self) -> list[Progress]:
         """The last progress of each stage that gave any, oldest first."""
-        names = "stage, done, total, unit_name, started, updated, seconds_left"
-        return [Progress(*row) for row in self._query(f"SELECT {names} FROM progress ORDER BY started")]  # type: ignore[arg-type]
+        names = "stage, done, total, unit_name, started, updated, seconds_left, gauges"
+        found = self.query(f"SELECT {names} FROM progress ORDER BY started")
+        return [Progress(*row[:7], json.loads(str(row[7]))) for row in found]  # type: ignore[call-arg, arg-type]
 
     def add_event(self, stage: str, kind: str, text: str) -> None:
         """Adds a line to the run's diary; `kind` is what failures and notices are counted by."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             values = (time.time(), stage, kind, text)
             connection.execute("INSERT INTO events (time, stage, kind, text) VALUES (?, ?, ?, ?)", values)
 
     def events(self, stage: str | None = None) -> list[Event]:
         """The diary in order of time, of all stages or of one."""
         where, values = ("", ()) if stage is None else (" WHERE stage = ?", (stage,))
-        found = self._query(f"SELECT time, stage, kind, text FROM events{where} ORDER BY id", values)
+        found = self.query(f"SELECT time, stage, kind, text FROM events{where} ORDER BY id", values)
         return [Event(*row) for row in found]  # type: ignore[arg-type]
 
 

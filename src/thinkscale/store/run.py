@@ -151,10 +151,23 @@ class RunDirectory:
             self.journal.begin_stage(name, dict(identity))
         return state
 
-    def commit(self, stage: str, unit_key: str, position: int, records: Iterable[Record], seconds: float = 0.0) -> bool:
+    def commit(
+        self,
+        stage: str,
+        unit_key: str,
+        position: int,
+        records: Iterable[Record],
+        seconds: float = 0.0,
+        usd: float = 0.0,
+    ) -> bool:
         """`Journal.commit`: a unit with all of its records, or nothing; False where it was there already."""
         self._start_writing()
-        return self.journal.commit(stage, unit_key, position, records, seconds)
+        return self.journal.commit(stage, unit_key, position, records, seconds, usd)
+
+    def forget_units(self, stage: str, keys: Iterable[str]) -> None:
+        """Forgets units with their rows, so that they are done again, and opens the stage for that."""
+        self._start_writing()
+        self.journal.forget_units(stage, keys)
 
     def finish_stage(self, name: str) -> str:
         """Marks a stage done; its fingerprint, which depends on its rows and their order alone."""

@@ -36,6 +36,8 @@ class Stage:
     num_units: int
     unit_seconds: float
     """Sum over the committed units; more than the clock's where units run side by side."""
+    usd: float
+    """What the committed units cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Progress:
     started: float
     updated: float
     seconds_left: float | None
+    gauges: dict[str, JSON]
+    """What the stage's engine was doing (engines/meter.py); empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
