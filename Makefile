@@ -10,7 +10,7 @@ RUN := runs/lab
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup demo test check format unit slow test-vllm bench bench-grading clean
+.PHONY: setup demo test check format unit slow test-vllm bench bench-grading bench-queue clean
 
 setup: $(READY)
 
@@ -59,6 +59,9 @@ bench-grading: setup  ## every figure of docs/grading*.md; needs THINKSCALE_DATA
 	$(BIN)/python benchmarks/math_agreement.py --out benchmarks/math_agreement.json
 	$(BIN)/python benchmarks/math_speed.py --rows 2000 --out benchmarks/math_speed.json
 	$(BIN)/python benchmarks/programs.py --out benchmarks/programs.json
+
+bench-queue: setup  ## every figure of docs/engines-benchmarks.md, about 25 minutes
+	$(BIN)/python benchmarks/queue_run.py --out benchmarks/queue.json
 
 clean:
 	rm -rf $(VENV) $(VLLM) runs .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from thinkscale import __version__
+from thinkscale.credentials import redact
 from thinkscale.errors import ThinkscaleError
 from thinkscale.keys import JSON
 
@@ -82,6 +84,7 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="the run directory to look at")] = None,
     overrides: Overrides = None,
     settings: Annotated[bool, typer.Option(help="print every setting, its default, and where it came from")] = False,
+    gpus: Annotated[int, typer.Option(min=0, help="that serve the teacher: GPU hours, from its responses so far")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Show what would run and what is done already. Runs nothing."""
@@ -92,7 +95,7 @@ def plan(
         rows = settings_rows(recipe, tuple(overrides or ()))
         _print_json(rows) if as_json else _print(settings_text(rows))
         return
-    found = command(recipe, out, tuple(overrides or ()))
+    found = command(recipe, out, tuple(overrides or ()), gpus)
     _print_json(found) if as_json else _print(plan_text(found))
 
 
@@ -259,9 +262,7 @@ def decontaminate(
 
 @app.command()
 def generate(  # noqa: PLR0913 - the options of a command are its parameters
-    problems: Annotated[
-        Path, typer.Argument(help="rows with `question`, and `id` and `reference` if any")
-    ],
+    problems: Annotated[Path, typer.Argument(help="rows with `question`, and `id` and `reference` if any")],
     out: Annotated[Path, typer.Option(help="a run directory, or a table: OUT.jsonl with its run in OUT.jsonl.run")],
     model: Annotated[str | None, typer.Option(help="the name under which it is served, a folder, or a Hub id")] = None,
     engine: Annotated[str, typer.Option(help="openai (any such server), anthropic, local, scripted")] = "openai",
@@ -275,6 +276,9 @@ def generate(  # noqa: PLR0913 - the options of a command are its parameters
     temperature: Annotated[float | None, typer.Option(min=0, help="0 is greedy; 1")] = None,
     top_p: Annotated[float | None, typer.Option(help="1")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="thinking and answer together; 32768")] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="as stated for the model: card, or the name of a work that used it")
+    ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="a name of `thinkscale list prompts`")] = None,
     thinking_format: Annotated[str | None, typer.Option(help="of a local teacher, or one that gets token ids")] = None,
     thinking_tokens: Annotated[int | None, typer.Option(help="with --engine anthropic: budget of thinking")] = None,
@@ -320,6 +324,7 @@ def generate(  # noqa: PLR0913 - the options of a command are its parameters
         "temperature": temperature,
         "top_p": top_p,
         "max_tokens": max_tokens,
+        "sampling": sampling,
         "system_prompt": system_prompt,
         "thinking_format": thinking_format,
         "max_spend": max_spend,
@@ -412,7 +417,7 @@ def rehearse(  # noqa: PLR0913 - the options of a command are its parameters
     sys.stderr.write(command(options) + "\n")
 
 
-LISTS = ("--against", "--benchmark", "--budget", "--endpoint", "--fault", "--method", "--waits")
+LISTS = ("--against", "--benchmark", "--budget", "--method", "--waits")
 """Options that take several values, as `--budget 500 1000` or `--budget 500 --budget 1000`."""
 
 
@@ -436,16 +441,19 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Runs the command line. Errors for users are one message on standard error and an exit code.
 
-    SIGTERM is Ctrl-C: partial files are removed and processes ended.
+    SIGTERM is Ctrl-C: partial files are removed and processes ended. Nothing that is said here shows an API key.
     """
     signal.signal(signal.SIGTERM, _stop)
     try:
         app(args=repeated(sys.argv[1:]))
     except ThinkscaleError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(redact(f"error: {error}\n"))
         sys.exit(error.exit_code)
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'the system'}: {error.strerror or error}\n")
+        sys.stderr.write(redact(f"error: {error.filename or 'the system'}: {error.strerror or error}\n"))
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - a mistake of ours: its traceback may quote what a server or a library said
+        sys.stderr.write(redact(traceback.format_exc()))
         sys.exit(1)
 
 

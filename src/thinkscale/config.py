@@ -49,6 +49,12 @@ class LocalEngineSettings(Settings):
     )
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, or auto", json_schema_extra=PLACEMENT)
     batch_size: int = Field(default=64, ge=1, description="sequences decoded together", json_schema_extra=PLACEMENT)
+    cache_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="tokens held in the cache at once; a share of the free memory if not given",
+        json_schema_extra=PLACEMENT,
+    )
 
 
 class EndpointSettings(Settings):
@@ -213,6 +219,9 @@ class GenerateSettings(Settings):
         default=False,
         description="through the provider's batch API: slower, at half the price",
         json_schema_extra=PLACEMENT,
+    )
+    batch_poll_seconds: float = Field(
+        default=60.0, gt=0, description="how often batches are asked for", json_schema_extra=PLACEMENT
     )
     cache: str = Field(
         default="default",

@@ -28,6 +28,7 @@ from thinkscale.config import (
     identity_of,
     recipe_source,
 )
+from thinkscale.credentials import export_hub_token
 from thinkscale.engines.catalogue import model_identity, model_path, require_local, require_train
 from thinkscale.errors import ConfigError, DriftError, StoppedError
 from thinkscale.keys import JSON
@@ -44,7 +45,7 @@ from thinkscale.stages.grade import grade
 from thinkscale.stages.label import label
 from thinkscale.stages.report import report
 from thinkscale.stages.select import select
-from thinkscale.stages.teachers import Asking, pool_of
+from thinkscale.stages.teachers import Asking, check_teacher, pool_of
 from thinkscale.stages.train import train
 from thinkscale.store.provenance import collect_provenance
 from thinkscale.store.run import RunDirectory
@@ -196,6 +197,7 @@ def run_recipe(
     forgotten, and what was made of them. With `pilot` the run ends behind so many of the teacher's responses.
     """
     recipe = loaded.recipe
+    export_hub_token()
     wanted = stages_of(recipe, "generate" if pilot else until)
     preflight(loaded, wanted)
     with RunDirectory.create_or_open(out, dump_settings(recipe)) as run, stopping_cleanly():
@@ -233,6 +235,8 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
         names = [engine_name(weak) for weak in recipe.label.weak_models]
         if len(set(names)) < len(names):
             raise ConfigError(f"label.weak_models names a model twice: {', '.join(names)}")
+    if recipe.generate:
+        check_teacher(recipe.generate, loaded.folder)
     engines = [
         *(recipe.label.weak_models if recipe.label else ()),
         *([recipe.generate.engine] if recipe.generate else ()),
@@ -284,6 +288,7 @@ def _forget_failed(run: RunDirectory) -> None:
         order = list(STAGES)
         _discard_from(order[order.index("generate") + 1], run)
         run.forget_units("generate", failed)
+        run.journal.add_event("generate", "retry", f"{len(failed)} failed responses are asked for again")
 
 
 def _discard_from(stage: str, run: RunDirectory) -> None:

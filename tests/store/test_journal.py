@@ -351,3 +351,41 @@ def test_a_failed_sync_is_a_storage_error(
     with pytest.raises(StorageError, match=message):
         write_text(tmp_path / "x.txt", "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_units_carry_what_they_cost(journal: Journal) -> None:
+    journal.commit("collect", "a", 0, [problem(1)], seconds=1.5, usd=0.25)
+    journal.commit("collect", "b", 1, [problem(2)])
+    assert journal.unit_costs("collect") == {"a": (1.5, 0.25), "b": (0.0, 0.0)}
+    assert journal.unit_costs("other") == {}
+    (stage,) = journal.stages()
+    assert (stage.unit_seconds, stage.usd) == (1.5, 0.25)
+
+
+def test_a_unit_is_known_by_stage_and_key(journal: Journal) -> None:
+    journal.commit("collect", "a", 0, [])
+    assert journal.has_unit("collect", "a")
+    assert not journal.has_unit("collect", "b")
+    assert not journal.has_unit("other", "a")
+
+
+def test_forgotten_units_are_done_again_and_leave_the_rest_alone(journal: Journal) -> None:
+    for position in range(3):
+        journal.commit("collect", f"u{position}", position, [problem(position)], usd=1.0)
+    whole = journal.finish_stage("collect")
+    journal.forget_units("collect", ["u1", "unknown"])
+    (stage,) = journal.stages()
+    assert (stage.state, stage.num_units, stage.usd, stage.fingerprint) == (StoredState.RUNNING, 2, 2.0, "")
+    assert [row["id"] for row in journal.rows("problems", ["collect"])] == ["lab-0", "lab-2"]
+    assert journal.commit("collect", "u1", 1, [problem(1)], usd=1.0)
+    assert journal.finish_stage("collect") == whole
+
+
+def test_gauges_stand_beside_the_progress_and_are_replaced_with_it(journal: Journal) -> None:
+    journal.set_progress("collect", 1, 10, "rows", gauges={"in_flight": 3, "spent_usd": 0.5})
+    journal.set_progress("collect", 2, 10, "rows", seconds_left=8.0, gauges={"in_flight": 4})
+    (progress,) = journal.progress()
+    assert (progress.done, progress.total, progress.seconds_left) == (2, 10, 8.0)
+    assert progress.gauges == {"in_flight": 4}
+    journal.set_progress("collect", 3, 10, "rows")
+    assert journal.progress()[0].gauges == {}

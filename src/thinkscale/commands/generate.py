@@ -15,6 +15,7 @@ import yaml
 
 from thinkscale.commands.pilot import pilot_text
 from thinkscale.config import EndpointSettings, EngineSettings, Recipe
+from thinkscale.engines.models import find_model
 from thinkscale.errors import ConfigError, DataError, DriftError
 from thinkscale.keys import JSON
 from thinkscale.pipeline import LoadedRecipe, run_recipe
@@ -116,8 +117,23 @@ _OPTIONS = {"type": "engine", "endpoints": "endpoint"}
 """Where an option has another name than its setting."""
 
 
+def _sampling(engine: Mapping[str, JSON], asked: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Temperature, top_p and max_tokens as the model's card, or a work that used the model, states them."""
+    name = asked.get("sampling")
+    if name is None:
+        return {}
+    card = find_model(str(engine.get("model")))
+    if card is None:
+        raise ConfigError(f"--sampling {name}: {engine.get('model')!r} is not in `thinkscale list models`")
+    if name not in card.sampling:
+        raise ConfigError(f"--sampling {name}: of {card.hub} is known: {', '.join(card.sampling) or 'none'}")
+    found = card.sampling[str(name)]
+    return {"temperature": found.temperature, "top_p": found.top_p, "max_tokens": found.max_tokens}
+
+
 def _recipe(problems: Path, engine: Mapping[str, JSON], asked: Mapping[str, JSON]) -> dict[str, JSON]:
-    given: dict[str, JSON] = {name: value for name, value in asked.items() if value is not None}
+    given = {**_sampling(engine, asked), **{name: value for name, value in asked.items() if value is not None}}
+    given.pop("sampling", None)
     seed = given.pop("seed", 42)
     made: dict[str, JSON] = {
         "name": "generate",

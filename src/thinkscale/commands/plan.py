@@ -2,25 +2,41 @@
 
 from pathlib import Path
 
-from thinkscale.config import EvaluateSettings
+from thinkscale.commands.pilot import projected
+from thinkscale.config import EndpointSettings, EvaluateSettings, GenerateSettings, OpenAIEngineSettings, engine_name
+from thinkscale.engines.remote.prices import load_prices, price_of
+from thinkscale.engines.remote.turns import prompt_estimate
 from thinkscale.errors import DriftError
 from thinkscale.keys import JSON
 from thinkscale.pipeline import LoadedRecipe, identity, load_recipe, stages_of
+from thinkscale.records import Problem
 from thinkscale.settings import settings_table
 from thinkscale.stages.evaluate import load_benchmarks, sweep_settings
+from thinkscale.statistics.projection import Projection, projection_json, projection_text
 from thinkscale.store.run import RunDirectory
+from thinkscale.store.states import StoredState
+from thinkscale.thinking.prompts import user_turn
 from thinkscale.thinking.sweep import plan_trajectories
 
 
-def plan(recipe: str, out: Path | None, overrides: tuple[str, ...]) -> dict[str, JSON]:
-    """Stages in order with their state and what they would do. Runs nothing, changes nothing."""
+def plan(recipe: str, out: Path | None, overrides: tuple[str, ...], num_gpus: int = 0) -> dict[str, JSON]:
+    """Stages in order with their state and what they would do. Runs nothing, changes nothing.
+
+    Where the run has responses already (a pilot's), `generate` has a `projection` of what all will take, and
+    `projection_text`; with `num_gpus`, those that serve the teacher, it has GPU hours too.
+    """
     loaded = load_recipe(recipe, overrides)
     folder = out or Path("runs") / loaded.recipe.name
     states = _states(loaded, folder)
-    rows: list[JSON] = [
-        {"stage": name, "state": states.get(name, "to do"), "work": _work(loaded, name)}
-        for name in [*stages_of(loaded.recipe), "report"]
-    ]
+    rows: list[JSON] = []
+    for name in [*stages_of(loaded.recipe), "report"]:
+        row: dict[str, JSON] = {"stage": name, "state": states.get(name, "to do"), "work": _work(loaded, name)}
+        if name == "generate" and loaded.recipe.generate:
+            work, projection = _generation(loaded, loaded.recipe.generate, folder, states, num_gpus)
+            row["work"] = work
+            if projection:
+                row |= {"projection": projection_json(projection), "projection_text": projection_text(projection)}
+        rows.append(row)
     return {"recipe": loaded.recipe.name, "out": str(folder), "stages": rows}
 
 
@@ -47,9 +63,8 @@ def _work(loaded: LoadedRecipe, stage: str) -> str:
     if stage == "collect" and recipe.collect:
         sizes = [getattr(source, "size", None) for source in recipe.collect.sources]
         known = sum(size for size in sizes if size)
-        return f"{known:,} rows" + (" and those of the files" if None in sizes else "")
-    if stage == "generate" and recipe.generate:
-        return f"{recipe.generate.samples} response(s) a problem, at most {recipe.generate.max_tokens:,} tokens each"
+        of_files = "the rows of the files" if None in sizes else ""
+        return " and ".join(part for part in (f"{known:,} rows" if known else "", of_files) if part)
     if stage == "label" and recipe.label:
         models = len(recipe.label.weak_models)
         return f"{models * recipe.label.weak_samples} attempt(s) a problem with a correct trace"
@@ -61,6 +76,45 @@ def _work(loaded: LoadedRecipe, stage: str) -> str:
     if stage == "evaluate" and recipe.evaluate:
         return _sweep(recipe.evaluate, loaded)
     return "what the stages before it made"
+
+
+def _generation(
+    loaded: LoadedRecipe, settings: GenerateSettings, folder: Path, states: dict[str, str], num_gpus: int
+) -> tuple[str, Projection | None]:
+    """Who answers, how much at most, the price of that, and what the stored responses let expect."""
+    engine = settings.engine
+    parts = [f"{engine.type} {engine_name(engine)}"]
+    if isinstance(engine, OpenAIEngineSettings) and len(engine.endpoints) > 1:
+        parts[0] += f" at {len(engine.endpoints)} endpoints"
+    parts.append(f"{settings.samples} response(s) a problem, at most {settings.max_tokens:,} tokens each")
+    if states.get("collect") != "done":
+        return ", ".join(parts), None
+    with RunDirectory.read(folder) as run:
+        stage = run.journal.stage("collect")
+        if stage is None or stage.state is not StoredState.DONE:
+            return ", ".join(parts), None
+        num_rows = run.journal.num_rows("problems", ["collect"])
+        responses = num_rows * settings.samples
+        parts.append(f"{num_rows:,} problems, so {responses:,} responses, {responses * settings.max_tokens:,} tokens")
+        if isinstance(engine, EndpointSettings):
+            parts.append(_worst_case(loaded, settings, run))
+        is_same = states.get("generate") in ("begun", "done")
+        return ", ".join(parts), projected(loaded.recipe, run, num_gpus) if is_same else None
+
+
+def _worst_case(loaded: LoadedRecipe, settings: GenerateSettings, run: RunDirectory) -> str:
+    """The price if every response were as long as it may be; prompts are estimated from above."""
+    name = engine_name(settings.engine)
+    price = price_of(name, load_prices(loaded.folder / settings.prices) if settings.prices else None)
+    if price is None:
+        return "of unknown price"
+    prompts = (
+        prompt_estimate(user_turn(problem, system_prompt=settings.system_prompt))
+        for problem in run.rows(Problem, "collect")
+    )
+    usd = sum(price.usd(tokens, 0, settings.max_tokens, batch=settings.batch) for tokens in prompts) * settings.samples
+    cap = "" if settings.max_spend is None else f", and never over ${settings.max_spend:,.2f}"
+    return f"${usd:,.2f} at worst{cap}"
 
 
 def _sweep(settings: EvaluateSettings, loaded: LoadedRecipe) -> str:
@@ -85,6 +139,7 @@ def plan_text(found: dict[str, JSON]) -> str:
     for row in stages:
         assert isinstance(row, dict)
         lines.append(f"  {row['stage']!s:<10} {row['state']!s:<8} {row['work']}")
+        lines += [f"{'':22}{line}" for line in str(row.get("projection_text", "")).splitlines()]
     return "\n".join(lines)
 
 

@@ -70,12 +70,14 @@ def _require(what: str, extra: str, names: tuple[str, ...]) -> None:
         )
 
 
-def open_local(model: str, *, dtype: str, device: str, batch_size: int) -> TokenEngine:
+def open_local(model: str, *, dtype: str, device: str, batch_size: int, cache_tokens: int | None = None) -> TokenEngine:
     """A model in this process. Raises MissingExtraError, or ModelError that says what the folder lacks."""
     require_local()
     from thinkscale.engines.local import LocalEngine
 
-    return LocalEngine(model_path(model), name=model, dtype=dtype, device=device, batch_size=batch_size)
+    return LocalEngine(
+        model_path(model), name=model, dtype=dtype, device=device, batch_size=batch_size, cache_tokens=cache_tokens
+    )
 
 
 def open_tokenizer(model: str) -> Tokenizer:

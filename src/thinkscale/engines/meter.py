@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from thinkscale.keys import JSON
@@ -25,7 +26,13 @@ class Meter:
     """Endpoint and key pairs in use."""
     spent_usd: float = 0.0
     max_spend_usd: float | None = None
-    priced: bool = False
+    price: Callable[[int, int], float] | None = None
+    """Dollars for tokens read and written; None where the model has no price."""
+    open_prompt_tokens: int = 0
+    open_completion_tokens: int = 0
+    """Of calls in flight: paid for already, and not in `spent_usd` yet."""
+    tick: Callable[[], None] = field(default=lambda: None)
+    """Called by the one who waits, twice a second, so that others see how things stand."""
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def tokens_per_second(self, now: float | None = None) -> float:
@@ -48,8 +55,9 @@ class Meter:
             "retries": self.retries,
             "from_cache": self.from_cache,
         }
-        if self.priced:
-            row["spent_usd"] = round(self.spent_usd, 6)
+        if self.price:
+            spent = self.spent_usd + self.price(self.open_prompt_tokens, self.open_completion_tokens)
+            row["spent_usd"] = round(spent, 6)
             row["projected_usd"] = round(self.spent_usd * total / done, 6) if total and done else None
             row["max_spend_usd"] = self.max_spend_usd
         return row

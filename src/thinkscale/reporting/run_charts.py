@@ -14,8 +14,8 @@ MOST_REASONS = 16
 
 
 def selection_figure(data: ReportData) -> Figure | None:
-    """Rows left after each stage, and how many rows each reason dropped."""
-    if not data.stages:
+    """Rows left after each stage, and how many rows each reason dropped; None where nothing was selected or dropped."""
+    if not data.stages or (len(data.stages) == 1 and not data.fates):
         return None
     import altair as alt
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from thinkscale.config import Recipe
+from thinkscale.credentials import redact
 from thinkscale.errors import StageError
 from thinkscale.progress import Progress
 from thinkscale.records import Grade, Problem, Record, Response, Verdict
@@ -33,7 +34,8 @@ class StageContext:
     """Responses of a pilot: so many are generated and the stage is left open."""
 
     def notice(self, text: str) -> None:
-        """What a person should know: a line on the terminal, and one in the run's diary."""
+        """What a person should know: a line on the terminal, and one in the run's diary. It shows no API key."""
+        text = redact(text)
         self.progress.say(text)
         self.run.journal.add_event(self.stage, "notice", text)
 

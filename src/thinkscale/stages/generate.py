@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 
 from thinkscale.config import EndpointSettings, GenerateSettings
+from thinkscale.credentials import redact
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
 from thinkscale.engines.meter import Meter
 from thinkscale.errors import StageError
@@ -79,6 +80,7 @@ def generate(context: StageContext) -> None:
         prices=context.folder / settings.prices if settings.prices else None,
         cache=cache,
         batch=settings.batch,
+        batch_poll_seconds=settings.batch_poll_seconds,
         notes=context.notes,
         drafts=JournalDrafts(context.notes),
         meter=meter,
@@ -93,6 +95,7 @@ def generate(context: StageContext) -> None:
         with context.progress.task(
             context.stage, total, "responses", done=stage.num_units if stage else 0, gauges=meter
         ) as task:
+            meter.tick = task.look
             requests = _requests(context, settings, engine.name, places, pilot)
             with closing(engine.answer(requests)) as completions:  # type: ignore[type-var]  # engines are generators
                 for completion in completions:
@@ -169,7 +172,7 @@ def response_of(completion: ChatCompletion, place: Place, model: str, role: Role
         thinking_tokens=completion.thinking_tokens,
         answer_tokens=completion.answer_tokens,
         finish=completion.finish,
-        error=completion.error,
+        error=None if completion.error is None else redact(completion.error),
         sampling=completion.request.sampling,
         usage=completion.usage,
         attempts=completion.attempts,

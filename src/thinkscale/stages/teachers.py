@@ -1,6 +1,8 @@
 """Opens the engine that a recipe names, as a chat engine: what generate asks for traces, and label for attempts."""
 
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,14 +27,16 @@ from thinkscale.engines.conversation import Conversation
 from thinkscale.engines.meter import Meter
 from thinkscale.engines.remote.anthropic_messages import AnthropicMessages
 from thinkscale.engines.remote.cache import RequestCache
-from thinkscale.engines.remote.dispatch import Terms
+from thinkscale.engines.remote.engine import Memory
+from thinkscale.engines.remote.jobs import Answered, Terms
 from thinkscale.engines.remote.lanes import LaneLimits
 from thinkscale.engines.remote.openai_chat import OpenAIChat
-from thinkscale.engines.remote.opening import Pool, check_endpoints, open_chat, open_tokens, read_endpoints
+from thinkscale.engines.remote.opening import Pool, check_endpoints, open_chat, open_memory, open_tokens, read_endpoints
 from thinkscale.engines.remote.prices import Price, load_prices, price_of
-from thinkscale.engines.remote.spend import Ledger, Reservation
+from thinkscale.engines.remote.spend import Ledger, Reservation, cap_reached
+from thinkscale.engines.remote.wire import Outcome, Reply
 from thinkscale.engines.tokens import NO_DRAFTS, Drafts
-from thinkscale.errors import ConfigError, SpendCapError
+from thinkscale.errors import ConfigError
 from thinkscale.keys import JSON
 from thinkscale.store.notes import Notes
 from thinkscale.thinking.formats import BoundFormat, find_format
@@ -56,6 +60,7 @@ class Asking:
     prices: Path | None = None
     cache: RequestCache | None = None
     batch: bool = False
+    batch_poll_seconds: float = 60.0
     notes: Notes | None = None
     drafts: Drafts = NO_DRAFTS
     meter: Meter = field(default_factory=Meter)
@@ -69,19 +74,53 @@ def open_cache(settings: GenerateSettings, folder: Path) -> RequestCache | None:
     return RequestCache.open(None if settings.cache == "default" else folder / settings.cache)
 
 
+def check_teacher(settings: GenerateSettings, folder: Path) -> None:
+    """Refuses what can be known to be wrong before a run begins. Raises ConfigError, DataError."""
+    if settings.batch:
+        _require_batches(settings.engine)
+    if isinstance(settings.engine, EndpointSettings):
+        prices = folder / settings.prices if settings.prices else None
+        pool_of(settings.engine, Asking(thinking_format="", folder=folder, max_spend=settings.max_spend, prices=prices))
+
+
+def _require_batches(settings: EngineSettings) -> None:
+    """Raises ConfigError where the engine has no batch API, or one that would be used in part only."""
+    if not isinstance(settings, EndpointSettings):
+        raise ConfigError(f"--batch: the engine `{settings.type}` has no batch API; leave it out")
+    if isinstance(settings, OpenAIEngineSettings) and settings.sends_ids:
+        raise ConfigError("--batch needs the chat protocol: batch APIs take no token ids. Leave out --tokenizer")
+    if len(settings.endpoints) > 1 or (isinstance(settings, OpenAIEngineSettings) and settings.endpoints_file):
+        raise ConfigError("--batch works with one endpoint, the provider's; give only that")
+
+
+def _require_no_batches(asking: Asking) -> None:
+    """Raises ConfigError where batches of this run are out: their rows would be asked for, and paid, once more."""
+    if asking.notes is not None and (found := asking.notes.keys("batch:")):
+        raise ConfigError(
+            f"{len(found)} batches of this run are with the provider. Run it with --batch to take what they bring; "
+            "--fresh gives them up"
+        )
+
+
 def open_engine(settings: EngineSettings, asking: Asking) -> ChatEngine:
     """The engine as a chat engine. Raises ConfigError, ModelError, EngineError."""
+    if asking.batch:
+        _require_batches(settings)
+    else:
+        _require_no_batches(asking)
     if isinstance(settings, ScriptedEngineSettings):
         return _scripted(settings, asking)
     if isinstance(settings, LocalEngineSettings):
         engine = open_local(
-            settings.model, dtype=settings.dtype, device=settings.device, batch_size=settings.batch_size
+            settings.model,
+            dtype=settings.dtype,
+            device=settings.device,
+            batch_size=settings.batch_size,
+            cache_tokens=settings.cache_tokens,
         )
         bound = BoundFormat(find_format(asking.thinking_format), engine.tokenizer)
         return Conversation(engine, bound, thinks=asking.thinks, drafts=asking.drafts)
     if isinstance(settings, OpenAIEngineSettings) and settings.sends_ids:
-        if asking.batch:
-            raise ConfigError("--batch needs the chat protocol: batch APIs take no token ids")
         tokens = open_tokens(pool_of(settings, asking), open_tokenizer(settings.tokenizer or settings.model))
         bound = BoundFormat(find_format(asking.thinking_format), tokens.tokenizer)
         return Conversation(tokens, bound, thinks=asking.thinks, drafts=asking.drafts)
@@ -120,7 +159,9 @@ def pool_of(settings: RemoteEngineSettings, asking: Asking) -> Pool:
         batch=asking.batch,
     )
     meter = asking.meter
-    meter.priced, meter.max_spend_usd, meter.spent_usd = ledger.price is not None, asking.max_spend, ledger.spent_usd
+    price = ledger.price
+    meter.price = (lambda read, written: price.usd(read, 0, written, batch=asking.batch)) if price else None
+    meter.max_spend_usd, meter.spent_usd = asking.max_spend, ledger.spent_usd
     endpoints = _endpoints(settings, asking.folder)
     return Pool(
         model=settings.model,
@@ -184,8 +225,25 @@ def _batches(settings: RemoteEngineSettings, asking: Asking) -> ChatEngine:
     )
     price = pool.ledger.price
     cost = partial(price.usd, batch=True) if price else (lambda *_tokens: 0.0)
-    engine = BatchEngine(name=settings.model, provider=provider, notes=BatchNotes(asking.notes), price=cost)
-    return CappedBatches(engine, pool.ledger, dialect, asking.meter)
+    if len(pool.keys) > 1:
+        asking.notice(f"batches are made with one key, {pool.keys[0].name}; the others are not used")
+    engine = BatchEngine(
+        name=settings.model,
+        provider=provider,
+        notes=BatchNotes(asking.notes),
+        price=cost,
+        poll_seconds=asking.batch_poll_seconds,
+        wait=partial(_wait, asking.meter),
+    )
+    return PaidBatches(engine, pool.ledger, open_memory(pool, dialect), asking.meter)
+
+
+def _wait(meter: Meter, seconds: float) -> None:
+    """Waits for the next poll, and lets others see how things stand."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))
+        meter.tick()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +267,12 @@ class BatchNotes:
 
 
 @dataclass(frozen=True, slots=True)
-class CappedBatches:
-    """A batch engine that stops taking rows where the next might cross the cap."""
+class PaidBatches:
+    """A batch engine that pays for no request twice, and stops taking rows where the next might cross the cap."""
 
     engine: BatchEngine
     ledger: Ledger
-    dialect: OpenAIChat | AnthropicMessages
+    memory: Memory[ChatRequest, ChatCompletion]
     meter: Meter
 
     @property
@@ -224,32 +282,64 @@ class CappedBatches:
 
     def answer(self, requests: Iterable[ChatRequest]) -> Iterator[ChatCompletion]:
         """See ChatEngine. Raises SpendCapError behind the rows that were taken."""
-        from thinkscale.engines.remote.wire import Reply
-
         held: dict[str, Reservation] = {}
-        stopped = False
+        recalled: deque[ChatCompletion] = deque()
+        is_over_cap = False
 
-        def affordable() -> Iterator[ChatRequest]:
-            nonlocal stopped
+        def unpaid() -> Iterator[ChatRequest]:
+            nonlocal is_over_cap
             for request in requests:
-                call = self.dialect.call(request, Reply(), stream=False)
+                if known := self.memory.recall(request):
+                    recalled.append(known.completion)
+                    continue
+                call = self.memory.dialect.call(request, Reply(), stream=False)
                 reservation = self.ledger.reserve(call.prompt_tokens, call.max_tokens)
                 if reservation is None:
-                    stopped = True
+                    is_over_cap = True
                     return
                 held[request.key] = reservation
                 yield request
 
-        with closing(self.engine.answer(affordable())) as completions:  # type: ignore[type-var]  # it is a generator
+        with closing(self.engine.answer(unpaid())) as completions:  # type: ignore[type-var]  # it is a generator
             for completion in completions:
-                if reservation := held.pop(completion.request.key, None):
-                    usage = completion.usage
-                    self.ledger.settle(reservation, usage.prompt_tokens, 0, usage.completion_tokens)
-                self.meter.completion_tokens += completion.usage.completion_tokens
-                self.meter.spent_usd = self.ledger.spent_usd
+                self._pay(completion, held.pop(completion.request.key, None))
                 yield completion
-        if stopped:
-            raise SpendCapError(
-                f"the spend cap of {self.ledger.cap_usd:g} USD is reached: {self.ledger.spent_usd:.4f} USD are spent. "
-                "What was answered is stored; the same command with a higher --max-spend goes on"
-            )
+                while recalled:
+                    yield self._given(recalled.popleft())
+        while recalled:
+            yield self._given(recalled.popleft())
+        if is_over_cap:
+            raise cap_reached(self.ledger)
+
+    def _given(self, completion: ChatCompletion) -> ChatCompletion:
+        self.meter.from_cache += 1
+        return completion
+
+    def _pay(self, completion: ChatCompletion, reservation: Reservation | None) -> None:
+        usage = completion.usage
+        if reservation:
+            self.ledger.settle(reservation, usage.prompt_tokens, 0, usage.completion_tokens)
+        self.meter.completion_tokens += usage.completion_tokens
+        self.meter.spent_usd = self.ledger.spent_usd
+        if completion.error is None:
+            self.memory.keep(Answered(completion.request, _reply_of(completion), _outcome_of(completion), completion))
+
+
+def _reply_of(completion: ChatCompletion) -> Reply:
+    """A reply that gives this completion again."""
+    return Reply(
+        thinking=completion.thinking,
+        text=completion.answer_text,
+        finish=completion.finish,
+        completion_tokens=completion.thinking_tokens + completion.answer_tokens,
+        thinking_tokens=completion.thinking_tokens,
+    )
+
+
+def _outcome_of(completion: ChatCompletion) -> Outcome:
+    return Outcome(
+        attempts=completion.attempts,
+        prompt_tokens=completion.usage.prompt_tokens,
+        completion_tokens=completion.usage.completion_tokens,
+        usd=completion.usd,
+    )

@@ -73,6 +73,8 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise RunDirectoryError(f"{path}: there is no journal here, so {path.parent} is not a run directory")
     _check_header(path)
+    if not path.stat().st_size:
+        raise RunDirectoryError(f"{path}: the run is being made just now; ask again in a moment")
     with translated(path):
         try:
             return _checked_read_only(path, "ro")

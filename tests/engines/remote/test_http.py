@@ -133,7 +133,7 @@ STATUSES: list[tuple[int, str, FailureKind]] = [
     (408, "", FailureKind.SERVER_ERROR),
     (409, "", FailureKind.SERVER_ERROR),
     (500, "<html>oops", FailureKind.SERVER_ERROR),
-    (502, "", FailureKind.SERVER_ERROR),
+    (502, "", FailureKind.CONNECTION),
     (400, '{"object": "error", "message": "long", "type": "BadRequestError", "code": 400}', FailureKind.BAD_REQUEST),
     (404, '{"detail": "Not Found"}', FailureKind.BAD_REQUEST),
     (422, '{"detail": [{"loc": ["body"], "msg": "extra"}]}', FailureKind.BAD_REQUEST),

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from thinkscale.engines.catalogue import open_local
 from thinkscale.engines.scripted.asking import Answer, Ask, RefusedError
@@ -20,8 +20,9 @@ Waiting = tuple[TokenRequest, "asyncio.Future[TokenCompletion]"]
 class LocalBackend:
     """Answers raw completions with a local engine; requests that come together run in one batch."""
 
-    def __init__(self, engine: TokenEngine) -> None:
+    def __init__(self, engine: TokenEngine, name: str | None = None) -> None:
         self._engine = engine
+        self._name = name or engine.name
         self._pending: deque[Waiting] = deque()
         self._worker = ThreadPoolExecutor(1)
         self._runs: set[asyncio.Future[None]] = set()
@@ -29,11 +30,11 @@ class LocalBackend:
 
     @property
     def name(self) -> str:
-        return self._engine.name
+        return self._name
 
     @property
     def root(self) -> str:
-        return self._engine.name
+        return self._name
 
     async def reply(self, ask: Ask, chunk_tokens: int) -> Answer:
         if ask.messages:
@@ -64,13 +65,13 @@ class LocalBackend:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[TokenCompletion] = loop.create_future()
         self._pending.append((request, future))
-        run = loop.run_in_executor(self._worker, self._run, loop)
+        run = loop.run_in_executor(self._worker, self._run)
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
         return await future
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One engine run over all that waits, also over what comes while it runs."""
+    def _run(self) -> None:
+        """One engine run over all that waits, also over what comes while it runs, be it from a server started since."""
         queue: deque[TokenRequest] = deque()
         futures: dict[str, asyncio.Future[TokenCompletion]] = {}
 
@@ -86,7 +87,9 @@ class LocalBackend:
 
         take()
         for completion in self._engine.complete(queue):
-            loop.call_soon_threadsafe(settle, futures.pop(completion.request.key), completion)
+            future = futures.pop(completion.request.key)
+            with suppress(RuntimeError):  # the server that asked has been taken down
+                future.get_loop().call_soon_threadsafe(settle, future, completion)
             take()
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ def test_it_serves_recorded_responses_until_it_is_stopped(tmp_path: Path) -> Non
             assert "1 responses to 1 questions" in process.stderr.readline()
             told = process.stderr.readline()
             url = told.split()[2]
-            assert f"thinkscale generate PROBLEMS --engine openai --base-url {url}" in process.stderr.readline()
+            assert f"thinkscale generate PROBLEMS --endpoint {url}" in process.stderr.readline()
             body = {"model": "m", "messages": [{"role": "user", "content": "Why?"}]}
             message = httpx.post(f"{url}/chat/completions", json=body).json()["choices"][0]["message"]
             process.send_signal(signal.SIGTERM)

@@ -1,22 +1,14 @@
 """The loopback server with a real model behind it, and our engine in front of it: HTTP without vLLM."""
 
-import asyncio
-import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from thinkscale.engines.meter import Meter
-from thinkscale.engines.remote.dispatch import Dispatcher, Terms
-from thinkscale.engines.remote.engine import Memory, RemoteTokens
-from thinkscale.engines.remote.lanes import LaneLimits, make_lanes
-from thinkscale.engines.remote.openai_completions import OpenAICompletions
-from thinkscale.engines.remote.spend import Ledger
-from thinkscale.engines.scripted.asking import Answer, Ask, RefusedError
+from tests.engines.scripted.lab_server import LocalBackend
+from thinkscale.engines.remote.engine import RemoteTokens
+from thinkscale.engines.remote.opening import Pool, open_tokens
 from thinkscale.engines.scripted.options import ServerOptions
-from thinkscale.engines.scripted.pieces import id_pieces
 from thinkscale.engines.scripted.server import running_server
-from thinkscale.engines.tokens import TokenCompletion, TokenEngine, TokenRequest
+from thinkscale.engines.tokens import TokenEngine
 from thinkscale.thinking.formats import Tokenizer
 
 MODEL = "lab"
@@ -25,55 +17,14 @@ CONTEXT_TOKENS = 1024
 
 def remote_engine(base_url: str, tokenizer: Tokenizer) -> RemoteTokens:
     """Our engine for the lab's model at one endpoint, without keys, price or cache: every token is computed there."""
-    dialect = OpenAICompletions(model=MODEL)
-    dispatcher: Dispatcher[TokenRequest, TokenCompletion] = Dispatcher(
-        dialect=dialect,
-        lanes=make_lanes([base_url], [], LaneLimits()),
-        ledger=Ledger(None),
-        terms=Terms(),
-        meter=Meter(),
-    )
-    memory: Memory[TokenRequest, TokenCompletion] = Memory(
-        dialect=dialect, model=MODEL, place="", cache=None, notice=lambda _: None
-    )
-    return RemoteTokens(
-        name=MODEL, tokenizer=tokenizer, context_tokens=CONTEXT_TOKENS, dispatcher=dispatcher, memory=memory
-    )
-
-
-class ModelBackend:
-    """See Backend: the local engine computes each reply, one at a time, in a thread."""
-
-    name = MODEL
-    root = MODEL
-
-    def __init__(self, engine: TokenEngine) -> None:
-        self._engine = engine
-        self._lock = threading.Lock()
-
-    async def reply(self, ask: Ask, chunk_tokens: int) -> Answer:
-        """See Backend. Only token ids are taken."""
-        if not ask.ids:
-            raise RefusedError("this server takes token ids")
-        request = TokenRequest(key="", prompt=ask.ids, sampling=ask.sampling, stop_ids=ask.stop_ids)
-        done = await asyncio.to_thread(self._complete, request)
-        ids = done.ids if done.stop_id is None else (*done.ids, done.stop_id)
-        pieces = tuple(id_pieces(ids, self._engine.tokenizer, chunk_tokens))
-        return Answer(
-            pieces=pieces, finish=done.finish, prompt_tokens=len(ask.ids), prompt=ask.ids, stop_id=done.stop_id
-        )
-
-    def _complete(self, request: TokenRequest) -> TokenCompletion:
-        with self._lock:
-            (completion,) = self._engine.complete(deque([request]))
-            return completion
+    return open_tokens(Pool(model=MODEL, endpoints=(base_url,)), tokenizer)
 
 
 class LoopbackServer:
     """The loopback server as a Server: it can be taken down and brought back."""
 
     def __init__(self, engine: TokenEngine, tokens_per_second: float | None) -> None:
-        self._backend = ModelBackend(engine)
+        self._backend = LocalBackend(engine, MODEL)
         self._speed = tokens_per_second
         self._port = 0
         self._running = ExitStack()
@@ -92,6 +43,11 @@ class LoopbackServer:
         """See Server."""
         self._running.close()
 
+    def close(self) -> None:
+        """Ends the server for good."""
+        self.kill()
+        self._backend.close()
+
 
 @contextmanager
 def loopback_server(engine: TokenEngine, tokens_per_second: float | None = None) -> Iterator[LoopbackServer]:
@@ -101,4 +57,4 @@ def loopback_server(engine: TokenEngine, tokens_per_second: float | None = None)
     try:
         yield server
     finally:
-        server.kill()
+        server.close()

@@ -6,12 +6,14 @@ caller's thread: no reply is paid twice, whichever run asks for it, and a kill b
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Generic
 
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
 from thinkscale.engines.remote.cache import RequestCache, request_key
-from thinkscale.engines.remote.dispatch import Dispatcher, Save, Take
+from thinkscale.engines.remote.dispatch import Dispatcher
+from thinkscale.engines.remote.jobs import Answered
 from thinkscale.engines.remote.wire import Completion, Dialect, Outcome, Reply, Request
 from thinkscale.engines.tokens import NO_DRAFTS, Drafts, TokenCompletion, TokenRequest
 from thinkscale.errors import StorageError
@@ -31,22 +33,23 @@ class Memory(Generic[Request, Completion]):
     cache: RequestCache | None
     notice: Callable[[str], None]
 
-    def recall(self, request: Request) -> Completion | None:
-        """The completion of a request that was answered before, at no price."""
+    def recall(self, request: Request) -> Answered[Request, Completion] | None:
+        """What a request was answered with before, at no price. A stored reply of another shape is as good as none."""
         if self.cache is None or (found := self.cache.get(self._key(request))) is None:
             return None
-        fields, attempts = found.get("reply"), found.get("attempts")
-        if not isinstance(fields, dict) or not isinstance(attempts, int):
+        try:
+            reply = Reply(**{**found["reply"], "finish": Finish(found["reply"]["finish"])})  # type: ignore[call-overload, dict-item, index, arg-type]
+            attempts, read, written = (
+                int(str(found[name])) for name in ("attempts", "prompt_tokens", "completion_tokens")
+            )
+        except (KeyError, TypeError, ValueError):
             return None
-        reply = Reply(**{**fields, "finish": Finish(str(fields["finish"]))})  # type: ignore[arg-type]
-        read, written = found["prompt_tokens"], found["completion_tokens"]
-        assert isinstance(read, int)
-        assert isinstance(written, int)
         outcome = Outcome(attempts=attempts, prompt_tokens=read, completion_tokens=written, usd=0.0)
-        return self.dialect.completion(request, reply, outcome)
+        return Answered(request, reply, outcome, self.dialect.completion(request, reply, outcome))
 
-    def keep(self, request: Request, reply: Reply, outcome: Outcome) -> None:
+    def keep(self, answered: Answered[Request, Completion]) -> None:
         """Keeps a good reply. A cache that cannot be written is given up with a notice: the run goes on without it."""
+        request, reply, outcome = answered.request, answered.reply, answered.outcome
         if self.cache is None or outcome.error is not None:
             return
         kept: dict[str, JSON] = {
@@ -76,19 +79,17 @@ class RemoteChat:
     def answer(self, requests: Iterable[ChatRequest]) -> Iterator[ChatCompletion]:
         """See ChatEngine. Raises EngineError where no lane is left, SpendCapError at the cap."""
         waiting = iter(requests)
-        recalled: deque[ChatCompletion] = deque()
 
-        def take() -> tuple[ChatRequest, Reply] | None:
-            for request in waiting:
-                if (known := self.memory.recall(request)) is None:
-                    return request, Reply()
-                self.dispatcher.meter.from_cache += 1
-                recalled.append(known)
-                if len(recalled) >= MOST_RECALLED:
-                    break
-            return None
+        def take() -> tuple[ChatRequest, Reply] | Answered[ChatRequest, ChatCompletion] | None:
+            if (request := next(waiting, None)) is None:
+                return None
+            known = self.memory.recall(request)
+            self.dispatcher.meter.from_cache += known is not None
+            return known or (request, Reply())
 
-        yield from _run(self.dispatcher, self.memory, take, recalled)
+        with closing(self.dispatcher.run(take, self.memory.keep)) as run:  # type: ignore[type-var]  # it is a generator
+            for answered in run:
+                yield answered.completion
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,49 +104,29 @@ class RemoteTokens:
 
     def complete(self, queue: deque[TokenRequest], drafts: Drafts = NO_DRAFTS) -> Iterator[TokenCompletion]:
         """See TokenEngine. A request that cannot fit the context is a completion with finish `error`."""
-        recalled: deque[TokenCompletion] = deque()
 
-        def take() -> tuple[TokenRequest, Reply] | None:
-            while queue and len(recalled) < MOST_RECALLED:
-                request = queue.popleft()
-                if known := self._problem(request) or self.memory.recall(request):
-                    self.dispatcher.meter.from_cache += known.error is None
-                    recalled.append(known)
-                    continue
-                return request, Reply(ids=list(drafts.load(request.key))[: request.sampling.max_tokens])
-            return None
+        def take() -> tuple[TokenRequest, Reply] | Answered[TokenRequest, TokenCompletion] | None:
+            if not queue:
+                return None
+            request = queue.popleft()
+            if problem := self._problem(request):
+                return problem
+            known = self.memory.recall(request)
+            self.dispatcher.meter.from_cache += known is not None
+            return known or (request, Reply(ids=list(drafts.load(request.key))[: request.sampling.max_tokens]))
 
-        yield from _run(self.dispatcher, self.memory, take, recalled, drafts.save)
+        with closing(self.dispatcher.run(take, self.memory.keep, drafts.save)) as run:  # type: ignore[type-var]
+            for answered in run:
+                yield answered.completion
 
-    def _problem(self, request: TokenRequest) -> TokenCompletion | None:
+    def _problem(self, request: TokenRequest) -> Answered[TokenRequest, TokenCompletion] | None:
         needed = len(request.prompt) + request.sampling.max_tokens
-        text = ""
         if not request.prompt:
             text = "empty prompt"
         elif needed > self.context_tokens:
             text = f"prompt and max_tokens need {needed} tokens, the model has {self.context_tokens}"
-        return TokenCompletion(request=request, ids=(), finish=Finish.ERROR, error=text) if text else None
-
-
-MOST_RECALLED = 64
-"""Completions from the cache that are held before they are handed on."""
-
-
-def _run(
-    dispatcher: Dispatcher[Request, Completion],
-    memory: Memory[Request, Completion],
-    take: Take[Request],
-    recalled: deque[Completion],
-    save: Save | None = None,
-) -> Iterator[Completion]:
-    """Completions of the queue and of the cache as they come, until `take` gives nothing more."""
-    while True:
-        for answered in dispatcher.run(take, save):
-            memory.keep(answered.request, answered.reply, answered.outcome)
-            yield answered.completion
-            while recalled:
-                yield recalled.popleft()
-        if not recalled:
-            return
-        while recalled:
-            yield recalled.popleft()
+        else:
+            return None
+        outcome = Outcome(attempts=0, prompt_tokens=0, completion_tokens=0, usd=0.0, error=text)
+        completion = TokenCompletion(request=request, ids=(), finish=Finish.ERROR, error=text)
+        return Answered(request, Reply(), outcome, completion)

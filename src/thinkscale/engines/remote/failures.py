@@ -17,7 +17,7 @@ class FailureKind(StrEnum):
     SERVER_ERROR = "server_error"
     """Any other 5xx, 408 or 409: the server's own trouble."""
     CONNECTION = "connection"
-    """Refused, reset or unresolved before any reply."""
+    """Refused, reset or unresolved before any reply; 502: a proxy could not reach the server."""
     STALL = "stall"
     """The server sent nothing for longer than it may."""
     TORN = "torn_stream"

@@ -2,26 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thinkscale.credentials import ApiKey
+from thinkscale.engines.chat import ChatCompletion, ChatRequest
 from thinkscale.engines.meter import Meter
 from thinkscale.engines.remote.cache import RequestCache
-from thinkscale.engines.remote.dispatch import Dispatcher, Terms
+from thinkscale.engines.remote.dispatch import Dispatcher
+from thinkscale.engines.remote.engine import Memory, RemoteChat, RemoteTokens
+from thinkscale.engines.remote.jobs import Terms
 from thinkscale.engines.remote.lanes import LaneLimits, make_lanes
+from thinkscale.engines.remote.openai_completions import OpenAICompletions
 from thinkscale.engines.remote.spend import Ledger
 from thinkscale.engines.remote.wire import Completion, Dialect, Request
 from thinkscale.errors import ConfigError, DataError, EngineError, ModelError
 from thinkscale.keys import canonical_json
+from thinkscale.thinking.formats import Tokenizer
 
 if TYPE_CHECKING:
-    from thinkscale.engines.chat import ChatCompletion, ChatRequest
-    from thinkscale.engines.remote.engine import RemoteChat, RemoteTokens
+    import aiohttp
+
     from thinkscale.engines.remote.health import Served
-    from thinkscale.thinking.formats import Tokenizer
 
 ASK_AGAIN_SECONDS = 2.0
 
@@ -42,27 +46,25 @@ class Pool:
     notice: Callable[[str], None] = field(default=lambda _: None)
 
 
-def open_chat(pool: Pool, dialect: "Dialect[ChatRequest, ChatCompletion]") -> "RemoteChat":
+def open_chat(pool: Pool, dialect: Dialect[ChatRequest, ChatCompletion]) -> RemoteChat:
     """The pool as a chat engine. Raises ModelError where the model is not served there, EngineError where no endpoint
     answers within the terms' patience."""
-    from thinkscale.engines.remote.engine import Memory, RemoteChat
-
-    found = _survey(pool, dialect.headers)
-    place = canonical_json(found.identity)
-    memory = Memory(dialect=dialect, model=pool.model, place=place, cache=pool.cache, notice=pool.notice)
-    return RemoteChat(name=pool.model, dispatcher=_dispatcher(pool, dialect), memory=memory)
+    found = survey(pool, dialect.headers)
+    return RemoteChat(
+        name=pool.model, dispatcher=_dispatcher(pool, dialect, found), memory=_memory(pool, dialect, found)
+    )
 
 
-def open_tokens(pool: Pool, tokenizer: "Tokenizer") -> "RemoteTokens":
+def open_memory(pool: Pool, dialect: Dialect[ChatRequest, ChatCompletion]) -> Memory[ChatRequest, ChatCompletion]:
+    """The cache alone, for engines that send in another way. Raises as `open_chat`."""
+    return _memory(pool, dialect, survey(pool, dialect.headers))
+
+
+def open_tokens(pool: Pool, tokenizer: Tokenizer) -> RemoteTokens:
     """The pool as a token engine, for servers that take and return token ids. Raises as `open_chat`."""
-    from thinkscale.engines.remote.engine import Memory, RemoteTokens
-    from thinkscale.engines.remote.openai_completions import OpenAICompletions
-
     dialect = OpenAICompletions(model=pool.model)
-    found = _survey(pool, dialect.headers)
-    place = canonical_json(found.identity)
-    memory = Memory(dialect=dialect, model=pool.model, place=place, cache=pool.cache, notice=pool.notice)
-    if found.context_tokens is None:
+    found = survey(pool, dialect.headers)
+    if found.served.context_tokens is None:
         raise ModelError(
             f"{pool.endpoints[0]} does not say how long a sequence {pool.model} may be (max_model_len), as vLLM does, "
             "so budgets cannot be planned; use the chat protocol"
@@ -70,16 +72,25 @@ def open_tokens(pool: Pool, tokenizer: "Tokenizer") -> "RemoteTokens":
     return RemoteTokens(
         name=pool.model,
         tokenizer=tokenizer,
-        context_tokens=found.context_tokens,
-        dispatcher=_dispatcher(pool, dialect),
-        memory=memory,
+        context_tokens=found.served.context_tokens,
+        dispatcher=_dispatcher(pool, dialect, found),
+        memory=_memory(pool, dialect, found),
     )
 
 
-def _dispatcher(pool: Pool, dialect: Dialect[Request, Completion]) -> Dispatcher[Request, Completion]:
+def _memory(pool: Pool, dialect: Dialect[Request, Completion], found: "Survey") -> Memory[Request, Completion]:
+    place = canonical_json(found.served.identity)
+    return Memory(dialect=dialect, model=pool.model, place=place, cache=pool.cache, notice=pool.notice)
+
+
+def _dispatcher(pool: Pool, dialect: Dialect[Request, Completion], found: "Survey") -> Dispatcher[Request, Completion]:
+    lanes = make_lanes(pool.endpoints, pool.keys, pool.limits)
+    for lane in lanes:
+        if lane.endpoint in found.problems:
+            lane.die(found.problems[lane.endpoint], time.monotonic())
     return Dispatcher(
         dialect=dialect,
-        lanes=make_lanes(pool.endpoints, pool.keys, pool.limits),
+        lanes=lanes,
         ledger=pool.ledger,
         terms=pool.terms,
         meter=pool.meter,
@@ -87,42 +98,76 @@ def _dispatcher(pool: Pool, dialect: Dialect[Request, Completion]) -> Dispatcher
     )
 
 
-def _survey(pool: Pool, headers: Callable[[str | None], Mapping[str, str]]) -> "Served":
-    """What the first endpoint that answers serves; waits for one as long as the terms allow."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the endpoints of a pool say of the model."""
+
+    served: "Served"
+    problems: Mapping[str, str]
+    """Why an endpoint cannot be used yet, by its address."""
+
+
+def survey(pool: Pool, headers: Callable[[str | None], Mapping[str, str]]) -> Survey:
+    """Asks every endpoint at once; waits for the first as long as the terms allow, and starts without the others.
+
+    Raises ModelError where one of them serves other models only, EngineError where none answers or a key is refused.
+    """
     began = time.monotonic()
-    key = pool.keys[0].secret.reveal() if pool.keys else None
     told = False
     while True:
-        problems = []
-        for endpoint in pool.endpoints:
-            found = asyncio.run(_ask(pool, endpoint.rstrip("/"), headers(key)))
-            if not isinstance(found, str):
-                return found
-            problems.append(f"{endpoint}: {found}")
-        waited = time.monotonic() - began
-        if waited + ASK_AGAIN_SECONDS > pool.terms.patience_seconds:
-            raise EngineError(f"no endpoint answers: {'; '.join(problems)}. `thinkscale serve` prints how to start one")
+        answers = asyncio.run(_ask_all(pool, headers))
+        problems = {endpoint: found for endpoint, found in answers.items() if isinstance(found, str)}
+        served = [(endpoint, found) for endpoint, found in answers.items() if not isinstance(found, str)]
+        if served:
+            _tell(pool, served, problems)
+            return Survey(served=served[0][1], problems=problems)
+        text = "; ".join(f"{endpoint}: {problem}" for endpoint, problem in problems.items())
+        if time.monotonic() - began + ASK_AGAIN_SECONDS > pool.terms.patience_seconds:
+            raise EngineError(f"no endpoint answers: {text}. `thinkscale serve` prints how to start one")
         if not told:
-            pool.notice(f"waiting up to {pool.terms.patience_seconds:g} s for an endpoint: {'; '.join(problems)}")
+            pool.notice(f"waiting up to {pool.terms.patience_seconds:g} s for an endpoint: {text}")
             told = True
         time.sleep(ASK_AGAIN_SECONDS)
 
 
-async def _ask(pool: Pool, endpoint: str, headers: Mapping[str, str]) -> "Served | str":
+def _tell(pool: Pool, served: "Sequence[tuple[str, Served]]", problems: Mapping[str, str]) -> None:
+    """Notices about endpoints that are away, or that say other things of the model than the first."""
+    for endpoint, problem in problems.items():
+        pool.notice(f"{endpoint}: does not answer yet ({problem}); the others begin without it")
+    first = served[0][1]
+    for endpoint, found in served[1:]:
+        if (found.identity, found.context_tokens) != (first.identity, first.context_tokens):
+            pool.notice(f"{endpoint} says other things of {pool.model} than {served[0][0]}: perhaps another model")
+
+
+async def _ask_all(pool: Pool, headers: Callable[[str | None], Mapping[str, str]]) -> "dict[str, Served | str]":
+    from thinkscale.engines.remote.http import open_session
+
+    keys: list[str | None] = [key.secret.reveal() for key in pool.keys] or [None]
+    endpoints = [endpoint.rstrip("/") for endpoint in pool.endpoints]
+    of_keys = [headers(key) for key in keys]
+    async with open_session(connect_seconds=pool.terms.connect_seconds, stall_seconds=30.0) as session:
+        answers = await asyncio.gather(*(_ask(session, endpoint, of_keys, pool.model) for endpoint in endpoints))
+    return dict(zip(endpoints, answers, strict=True))
+
+
+async def _ask(
+    session: "aiohttp.ClientSession", endpoint: str, headers: Sequence[Mapping[str, str]], model: str
+) -> "Served | str":
     """What is served there, or why that cannot be known now. Raises ModelError, EngineError on a final no."""
     from thinkscale.engines.remote.failures import OF_THE_KEY, Failure, FailureKind
     from thinkscale.engines.remote.health import served
-    from thinkscale.engines.remote.http import open_session
 
-    async with open_session(connect_seconds=pool.terms.connect_seconds, stall_seconds=30.0) as session:
+    for of_one_key in headers:
         try:
-            return await served(session, endpoint, headers, pool.model)
+            return await served(session, endpoint, of_one_key, model)
         except Failure as failure:
             if failure.kind is FailureKind.BAD_REQUEST:
                 raise ModelError(failure.text) from None
-            if failure.kind in OF_THE_KEY and len(pool.keys) <= 1:
-                raise EngineError(f"{endpoint} refuses the key: {failure.text}") from None
-            return failure.text
+            text = failure.text
+            if failure.kind not in OF_THE_KEY:
+                return text
+    raise EngineError(f"{endpoint} refuses {'every' if len(headers) > 1 else 'the'} key: {text}")
 
 
 def read_endpoints(path: Path) -> tuple[str, ...]:
@@ -144,6 +189,6 @@ def check_endpoints(urls: tuple[str, ...]) -> tuple[str, ...]:
         address = url.split("://", 1)
         if len(address) != 2 or address[0] not in ("http", "https") or not address[1].strip("/"):
             raise ConfigError(f"{url!r} is no endpoint; give a base URL such as http://127.0.0.1:8000/v1")
-        if "@" in address[1].split("/", 1)[0] or "?" in url:
+        if "@" in address[1].split("/", 1)[0] or "?" in url or "#" in url:
             raise ConfigError("an endpoint holds no user, password or key; keys come from the environment or a file")
     return tuple(dict.fromkeys(url.rstrip("/") for url in urls))

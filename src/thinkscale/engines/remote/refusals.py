@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from thinkscale.credentials import redact
 from thinkscale.engines.remote.failures import Failure, FailureKind
 from thinkscale.keys import JSON
 
@@ -24,6 +25,7 @@ _KINDS = {
     408: FailureKind.SERVER_ERROR,
     409: FailureKind.SERVER_ERROR,
     429: FailureKind.RATE_LIMIT,
+    502: FailureKind.CONNECTION,
     503: FailureKind.OVERLOADED,
     529: FailureKind.OVERLOADED,
 }
@@ -218,6 +220,6 @@ def _short(said: str) -> str:
 
 def shown(failure: Failure, secrets: tuple[str, ...]) -> Failure:
     """`failure` with a text that may be shown: free of secrets first, and then cut to MAX_TEXT characters."""
-    said = without_secrets(failure.text, secrets)
+    said = redact(without_secrets(failure.text, secrets))
     said = said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 3] + "..."
     return Failure(failure.kind, said, failure.retry_after)

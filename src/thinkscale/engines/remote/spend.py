@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from thinkscale.engines.remote.prices import PICODOLLARS, Price, to_picodollars
-from thinkscale.errors import ConfigError
+from thinkscale.errors import ConfigError, SpendCapError
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -129,3 +129,11 @@ def _checked_cap(cap_usd: float, price: Price | None, model: str) -> int:
             f"(0 for a server of your own), or leave the cap out"
         )
     return to_picodollars(cap_usd, up=False)
+
+
+def cap_reached(ledger: Ledger) -> SpendCapError:
+    """The error with which a run ends at its cap."""
+    return SpendCapError(
+        f"the spend cap of {ledger.cap_usd:g} USD is reached: {ledger.spent_usd:.4f} USD are spent, and the next "
+        "request might cross it. What was answered is stored; the same command with a higher --max-spend goes on"
+    )

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
 
 from aiohttp import web
 
@@ -30,6 +29,11 @@ from thinkscale.errors import EngineError
 HOST = "127.0.0.1"
 MOST_BODY_BYTES = 1 << 30
 STOP_SECONDS = 10.0
+CLOSING_TURNS = 5
+MOST_HANDLERS = 4096
+"""Remembered before those of closed connections are dropped."""
+ACCEPTING_SECONDS = 0.02
+"""For connections that are being accepted when the server is stopped: only then can they be closed."""
 KEPT_TO_KEYS = ("/v1/files", "/v1/batches", "/v1/messages/batches")
 
 
@@ -153,20 +157,37 @@ async def serve(server: ReplayServer, stop: asyncio.Event, ready: Callable[[], o
     """
     runner = web.AppRunner(server.application(), handler_cancellation=True, access_log=None, shutdown_timeout=0.05)
     await runner.setup()
+    assert runner.server is not None
+    make_handler, handlers = runner.server, list[asyncio.Protocol]()
+
+    def handler() -> asyncio.Protocol:
+        if len(handlers) >= MOST_HANDLERS:
+            handlers[:] = [one for one in handlers if getattr(one, "transport", None) is not None]
+        handlers.append(made := make_handler())
+        return made
+
+    options = server.service.options
     try:
-        site = web.TCPSite(runner, HOST, server.service.options.port, backlog=4096)
         try:
-            await site.start()
+            listener = await asyncio.get_running_loop().create_server(handler, HOST, options.port, backlog=4096)
         except OSError as error:
-            raise EngineError(
-                f"cannot listen on {HOST}:{server.service.options.port}: {error.strerror or error}"
-            ) from error
-        port = cast(tuple[str, int], runner.addresses[0])[1]
-        server.url = f"http://{HOST}:{port}/v1"
+            raise EngineError(f"cannot listen on {HOST}:{options.port}: {error.strerror or error}") from error
+        server.url = f"http://{HOST}:{listener.sockets[0].getsockname()[1]}/v1"
         ready()
         await stop.wait()
+        listener.close()
+        await asyncio.sleep(ACCEPTING_SECONDS)
     finally:
         await runner.cleanup()
+        for made in handlers:  # those that were accepted while the server stopped
+            if (transport := getattr(made, "transport", None)) is not None:
+                transport.abort()
+
+
+async def _close_transports() -> None:
+    """Lets transports that are closing close: each takes a turn of the loop or two."""
+    for _ in range(CLOSING_TURNS):
+        await asyncio.sleep(0)
 
 
 @contextmanager
@@ -182,6 +203,7 @@ def running_server(backend: Backend, options: ServerOptions | None = None) -> It
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
             failed.append(error)
         finally:
+            loop.run_until_complete(_close_transports())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
             ready.set()
