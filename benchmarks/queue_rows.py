@@ -11,7 +11,7 @@ FAULTS = ("rate_limit", "server_error", "overloaded", "stall", "torn_stream", "m
 INPUT_USD, OUTPUT_USD = 1.0, 4.0
 """For a million tokens."""
 TRACE_TOKENS = 30_000
-TRACE_TOKENS_PER_SECOND = 3000.0
+TRACE_TOKENS_PER_SECOND = 1500.0
 
 
 def memory(*, quick: bool) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def memory(*, quick: bool) -> dict[str, Any]:
         served = {"median_tokens": 16, "sigma": 0.3, "options": options}
         with server_process(served) as url, workplace(url, count, "--max-in-flight", "400") as place:
             process = place.start()
-            ended = place.finish(process, step=0.5, most_seconds=480)
+            ended = place.finish(process, step=0.5, most_seconds=900)
             stored, (began, over) = place.num_stored(), place.generating()
             most = counts_of(url)["most_running"]
         resident = [size for at, size in ended.memory if began <= at <= over] or [0.0]
@@ -79,7 +79,7 @@ def _to_the_end(place: Workplace, url: str, kills: int, count: int) -> dict[str,
         if place.kill_when(process, lambda at=at: place.num_stored() >= at):  # type: ignore[misc]
             time.sleep(0.5)  # the server notes that the client left
             killed.append({"stored": place.num_stored(), "in_flight": counts_of(url)["endings"].get("disconnected", 0)})
-    ended = place.finish(place.start(), step=0.5, most_seconds=480)
+    ended = place.finish(place.start(), step=0.5, most_seconds=900)
     counts = counts_of(url)
     # The endings of calls that a kill left, without those that the client itself gave up.
     return {
