@@ -344,6 +344,9 @@ def test_batches_of_both_providers_bring_every_row_once(terminal: Terminal, prob
         terminal.done(*arguments, *fast, "--out", "b.jsonl")
         assert server.log.num_requests == 8
         assert len(server.log.attempts) == 8
+        terminal.done(*asking(problems, server, Path("again.jsonl"), *fast))
+        assert len(server.log.attempts) == 8, "the cache has what a batch brought"
+        assert rows_of(Path("again.jsonl")) == rows_of(Path("a.jsonl"))
     for name in ("a.jsonl", "b.jsonl"):
         assert [row["id"] for row in rows_of(Path(name))] == ["q0", "q1", "q2", "q3"]
         assert all(str(row["answer"]).startswith("The answer is") for row in rows_of(Path(name)))
