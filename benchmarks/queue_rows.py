@@ -10,6 +10,7 @@ from queue_server import MODEL, counts_of, server_process
 FAULTS = ("rate_limit", "server_error", "overloaded", "stall", "torn_stream", "malformed", "wrong_counts", "slow_death")
 INPUT_USD, OUTPUT_USD = 1.0, 4.0
 """For a million tokens."""
+ROW_COUNTS = (10_000, 50_000, 200_000)
 TRACE_TOKENS = 30_000
 TRACE_TOKENS_PER_SECOND = 1500.0
 
@@ -17,7 +18,7 @@ TRACE_TOKENS_PER_SECOND = 1500.0
 def memory(*, quick: bool) -> dict[str, Any]:
     """Resident memory of the whole command over the number of rows, with replies of about 16 tokens."""
     found: dict[str, Any] = {}
-    for count in (1000, 2000) if quick else (10_000, 50_000, 200_000):
+    for count in (1000, 2000) if quick else ROW_COUNTS:
         options = {"first_token_seconds": 0.2, "tokens_per_second": 100.0, "chunk_tokens": 64}
         served = {"median_tokens": 16, "sigma": 0.3, "options": options}
         with server_process(served) as url, workplace(url, count, "--max-in-flight", "400") as place:

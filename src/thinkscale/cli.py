@@ -266,7 +266,7 @@ def generate(  # noqa: PLR0913 - the options of a command are its parameters
     out: Annotated[Path, typer.Option(help="a run directory, or a table: OUT.jsonl with its run in OUT.jsonl.run")],
     model: Annotated[str | None, typer.Option(help="the name under which it is served, a folder, or a Hub id")] = None,
     engine: Annotated[str, typer.Option(help="openai (any such server), anthropic, local, scripted")] = "openai",
-    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; several are one pool")] = None,
+    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; may be repeated: several are one pool")] = None,
     endpoints_file: Annotated[str | None, typer.Option(help="a file with one base URL on each line")] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="send token ids (vLLM), so that long traces are saved as they grow")
@@ -346,7 +346,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command are its parameters
     benchmark: Annotated[list[str], typer.Option(help="NAME, NAME:100, or a file; may be repeated")],
     out: Annotated[Path, typer.Option(help="the run directory")],
     engine: Annotated[str, typer.Option(help="local: in this process; openai: servers that take token ids")] = "local",
-    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; several are one pool")] = None,
+    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; may be repeated: several are one pool")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="where the model's name is not that of its tokenizer")] = None,
     method: Annotated[list[str] | None, typer.Option(help="truncation, budget_forcing, class_conditional")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="thinking tokens, or none; may be repeated")] = None,
