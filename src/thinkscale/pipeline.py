@@ -237,17 +237,15 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
             raise ConfigError(f"label.weak_models names a model twice: {', '.join(names)}")
     if recipe.generate:
         check_teacher(recipe.generate, loaded.folder)
-    engines = [
-        *(recipe.label.weak_models if recipe.label else ()),
-        *([recipe.generate.engine] if recipe.generate else ()),
-    ]
-    for engine in engines:
+    weak_models = recipe.label.weak_models if recipe.label else ()
+    for engine in (*weak_models, *([recipe.generate.engine] if recipe.generate else ())):
         if isinstance(engine, LocalEngineSettings):
             model_path(engine.model)
         elif isinstance(engine, ScriptedEngineSettings) and engine.replay:
             file_fingerprint(loaded.folder / engine.replay, "engine.replay")
-        elif isinstance(engine, OpenAIEngineSettings | AnthropicEngineSettings):
-            pool_of(engine, Asking(thinking_format="", folder=loaded.folder))
+    for weak in weak_models:
+        if isinstance(weak, OpenAIEngineSettings | AnthropicEngineSettings):
+            pool_of(weak, Asking(thinking_format="", folder=loaded.folder))
     is_local = recipe.generate is not None and isinstance(recipe.generate.engine, LocalEngineSettings)
     if {"label", "evaluate"} & set(wanted) or ("generate" in wanted and is_local):
         require_local()

@@ -40,7 +40,7 @@ class AnthropicBatches:
         """The body is put together from lines that are JSON already."""
         content = b'{"requests":[' + b",".join(lines) + b"]}"
         batch = await http.post_bytes(session, self._url(), headers=self._headers(), content=content)
-        return _id(batch)
+        return shapes.required_id(batch)
 
     async def search(self, session: aiohttp.ClientSession, flight: Flight) -> Search:
         """Walks the list of batches, the newest first, back to when the note was made."""
@@ -56,11 +56,11 @@ class AnthropicBatches:
                     continue
                 if shapes.text(batch, "processing_status") != "ended":
                     decided = False
-                elif await self._is_of(session, _id(batch), flight):
-                    return Search(batch_id=_id(batch))
+                elif await self._is_of(session, shapes.required_id(batch), flight):
+                    return Search(batch_id=shapes.required_id(batch))
             if not batches or page.get("has_more") is not True:
                 return Search(decided=decided)
-            after = f"&after_id={_id(batches[-1])}"
+            after = f"&after_id={shapes.required_id(batches[-1])}"
 
     async def _is_of(self, session: aiohttp.ClientSession, batch_id: str, flight: Flight) -> bool:
         async with aclosing(self.results(session, batch_id, BatchState(ended=True))) as results:
@@ -87,13 +87,6 @@ class AnthropicBatches:
 
     def _headers(self) -> dict[str, str]:
         return self.dialect.headers(self.key)
-
-
-def _id(row: Mapping[str, JSON]) -> str:
-    found = shapes.text(row, "id")
-    if not found:
-        raise Failure(FailureKind.MALFORMED, "the provider named no id")
-    return found
 
 
 def _created(batch: Mapping[str, JSON]) -> float:

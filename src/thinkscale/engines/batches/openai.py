@@ -43,12 +43,14 @@ class OpenAIBatches:
             session, f"{self.base_url}/files", headers=self._headers(), content=content, fields={"purpose": "batch"}
         )
         body: dict[str, JSON] = {
-            "input_file_id": _id(sent),
+            "input_file_id": shapes.required_id(sent),
             "endpoint": "/v1/chat/completions",
             "completion_window": "24h",
             "metadata": {MARKER: marker},
         }
-        return _id(await http.post_json(session, f"{self.base_url}/batches", headers=self._headers(), body=body))
+        return shapes.required_id(
+            await http.post_json(session, f"{self.base_url}/batches", headers=self._headers(), body=body)
+        )
 
     async def search(self, session: aiohttp.ClientSession, flight: Flight) -> Search:
         """Walks the list of batches, the newest first, back to when the note was made."""
@@ -59,13 +61,13 @@ class OpenAIBatches:
             batches = shapes.rows(page, "data")
             for batch in batches:
                 if shapes.table(batch, "metadata").get(MARKER) == flight.marker:
-                    return Search(batch_id=_id(batch))
+                    return Search(batch_id=shapes.required_id(batch))
                 created = shapes.count(batch, "created_at")
                 if created is not None and created < flight.since - SEARCH_SECONDS:
                     return Search()
             if not batches or page.get("has_more") is not True:
                 return Search()
-            after = f"&after={_id(batches[-1])}"
+            after = f"&after={shapes.required_id(batches[-1])}"
 
     async def poll(self, session: aiohttp.ClientSession, batch_id: str) -> BatchState:
         """A batch over the limit of enqueued tokens is failed as a whole, and worth another attempt."""
@@ -88,13 +90,6 @@ class OpenAIBatches:
 
     def _headers(self) -> dict[str, str]:
         return self.dialect.headers(self.key)
-
-
-def _id(row: Mapping[str, JSON]) -> str:
-    found = shapes.text(row, "id")
-    if not found:
-        raise Failure(FailureKind.MALFORMED, "the provider named no id")
-    return found
 
 
 def _batch_failure(batch: Mapping[str, JSON]) -> Failure:

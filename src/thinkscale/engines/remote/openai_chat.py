@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
-from thinkscale.engines.remote import refusals, shapes, turns
+from thinkscale.engines.remote import shapes, turns
 from thinkscale.engines.remote.failures import Failure, FailureKind
+from thinkscale.engines.remote.openai_events import MAX_SEED, only_choice, raise_error, require_choice
 from thinkscale.engines.remote.wire import Call, Outcome, Reply
 from thinkscale.keys import JSON, plain
 from thinkscale.records import Finish
-
-MAX_SEED = 2**63 - 1
 
 _REASONING_MODEL = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|\d\d)(?!.*-chat))")
 """OpenAI's own names: these refuse `max_tokens`, `temperature` and `top_p`."""
@@ -92,21 +91,16 @@ class OpenAIChat:
 
     def take(self, reply: Reply, event: Mapping[str, JSON]) -> None:
         """Adds a chunk's texts; a whole reply is known by its `message`. Raises Failure."""
-        if event.get("error") is not None and (failure := refusals.failure_in(event)):
-            raise failure
+        raise_error(event)
         if event.get("usage") is not None:
             _take_usage(reply, shapes.table(event, "usage"))
-        choices = shapes.rows(event, "choices")
-        if len(choices) > 1:
-            raise Failure(FailureKind.WRONG_COUNTS, f"{len(choices)} choices where one was asked for")
-        for choice in choices:
+        if (choice := only_choice(event)) is not None:
             _take_choice(reply, choice)
 
     def take_whole(self, reply: Reply, body: Mapping[str, JSON]) -> None:
         """An unstreamed reply. Raises Failure, WRONG_COUNTS where it has no choice."""
         self.take(reply, body)
-        if not shapes.rows(body, "choices"):
-            raise Failure(FailureKind.WRONG_COUNTS, "no choice where one was asked for")
+        require_choice(body)
 
     def check(self, request: ChatRequest, reply: Reply) -> None:
         """TORN without a finish; WRONG_COUNTS where counts contradict each other or the limit."""

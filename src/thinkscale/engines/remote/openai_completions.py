@@ -12,14 +12,13 @@ bytes for every token.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from thinkscale.engines.remote import refusals, shapes
+from thinkscale.engines.remote import shapes
 from thinkscale.engines.remote.failures import Failure, FailureKind
+from thinkscale.engines.remote.openai_events import MAX_SEED, only_choice, raise_error, require_choice
 from thinkscale.engines.remote.wire import Call, Outcome, Reply
 from thinkscale.engines.tokens import TokenCompletion, TokenRequest
 from thinkscale.keys import JSON, plain
 from thinkscale.records import Finish, Usage
-
-MAX_SEED = 2**63 - 1
 
 _FINISHES = {"stop": Finish.END, "length": Finish.LENGTH}
 
@@ -69,21 +68,16 @@ class OpenAICompletions:
 
     def take(self, reply: Reply, event: Mapping[str, JSON]) -> None:
         """Adds a chunk's ids; a whole reply has the same shape. Raises Failure."""
-        if event.get("error") is not None and (failure := refusals.failure_in(event)):
-            raise failure
+        raise_error(event)
         if event.get("usage") is not None:
             _take_usage(reply, event)
-        choices = shapes.rows(event, "choices")
-        if len(choices) > 1:
-            raise Failure(FailureKind.WRONG_COUNTS, f"{len(choices)} choices where one was asked for")
-        for choice in choices:
+        if (choice := only_choice(event)) is not None:
             _take_choice(reply, choice)
 
     def take_whole(self, reply: Reply, body: Mapping[str, JSON]) -> None:
         """An unstreamed reply. Raises Failure, WRONG_COUNTS where it has no choice."""
         self.take(reply, body)
-        if not shapes.rows(body, "choices"):
-            raise Failure(FailureKind.WRONG_COUNTS, "no choice where one was asked for")
+        require_choice(body)
 
     def check(self, request: TokenRequest, reply: Reply) -> None:
         """TORN without a finish; WRONG_COUNTS beyond `max_tokens` or against the server's own counts.

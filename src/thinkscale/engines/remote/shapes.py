@@ -83,3 +83,11 @@ def token_ids(row: Mapping[str, JSON], name: str) -> list[int] | None:
 
 def _wrong(name: str, wanted: str, value: JSON) -> Failure:
     return Failure(FailureKind.MALFORMED, f"`{name}` should be {wanted}, and is {value!r:.80}")
+
+
+def required_id(row: Mapping[str, JSON]) -> str:
+    """The `id` of what a provider made. Raises Failure, MALFORMED where it named none."""
+    found = text(row, "id")
+    if not found:
+        raise Failure(FailureKind.MALFORMED, "the provider named no id")
+    return found
