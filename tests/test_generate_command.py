@@ -209,21 +209,21 @@ def test_other_settings_are_refused_and_another_endpoint_is_not(terminal: Termin
         assert out.read_bytes() == before
         with teacher() as other:
             terminal.done(*asking(problems, other, out, "--max-in-flight", "2", "--max-failures", "0.5"))
-            assert not other.log.attempts
+            assert not other.settled().attempts
         terminal.done(*asking(problems, server, out, "--samples", "3", "--fresh"))
         assert len(rows_of(out)) == 12
-        assert server.log.num_requests == 12
-        assert len(server.log.attempts) == 12
+        assert server.settled().num_requests == 12
+        assert len(server.settled().attempts) == 12
 
 
 def test_a_reply_is_paid_once_over_all_runs_and_only_without_a_cache_twice(terminal: Terminal, problems: Path) -> None:
     with teacher() as server:
         terminal.done(*asking(problems, server, Path("a.jsonl")))
         terminal.done(*asking(problems, server, Path("b.jsonl")))
-        assert len(server.log.attempts) == 4
+        assert len(server.settled().attempts) == 4
         assert Path("a.jsonl").read_bytes() == Path("b.jsonl").read_bytes()
         terminal.done(*asking(problems, server, Path("c.jsonl"), "--cache", "none"))
-        assert len(server.log.attempts) == 8
+        assert len(server.settled().attempts) == 8
 
 
 def test_a_pilot_is_part_of_the_run_that_follows(terminal: Terminal, problems: Path) -> None:
@@ -232,9 +232,9 @@ def test_a_pilot_is_part_of_the_run_that_follows(terminal: Terminal, problems: P
         assert "projected from 3 of 4 rows" in said
         assert "unknown: the model has no price" in said
         assert not Path("run/responses.parquet").exists()
-        assert len(server.log.attempts) == 3
+        assert len(server.settled().attempts) == 3
         terminal.done(*asking(problems, server, Path("run"), "--cache", "none"))
-        assert len(server.log.attempts) == 4
+        assert len(server.settled().attempts) == 4
     assert len(rows_of(Path("run/responses.parquet"))) == 4
 
 
@@ -271,9 +271,9 @@ def test_too_many_failures_stop_the_run_and_retry_failed_asks_for_those_alone(
     assert "failed" in terminal.done("status", str(out))
     with teacher() as server:
         terminal.done(*asking(problems, server, out))
-        assert not server.log.attempts
+        assert not server.settled().attempts
         terminal.done(*asking(problems, server, out, "--retry-failed"))
-        assert server.log.num_requests == len(server.log.attempts) == len(failed)
+        assert server.settled().num_requests == len(server.settled().attempts) == len(failed)
     rows = rows_of(out / "responses.parquet")
     assert len(rows) == 60
     assert all(row["finish"] == "end" for row in rows)
@@ -290,10 +290,10 @@ def test_the_spend_cap_stops_the_run_and_a_higher_one_goes_on(terminal: Terminal
         found = json.loads(terminal.done("status", "run", "--json"))
         assert 0.5 < found["stages"][1]["usd"] <= 1
         assert found["stages"][1]["engine"]["max_spend_usd"] == 1
-        first = len(server.log.attempts)
+        first = len(server.settled().attempts)
         terminal.done(*asking(problems, server, Path("run"), *options, "--max-spend", "10"))
         assert first < 30
-        assert len(server.log.attempts) == 30
+        assert len(server.settled().attempts) == 30
 
 
 # Plan and status
@@ -311,7 +311,7 @@ def test_plan_states_the_price_at_worst_and_what_the_pilot_lets_expect(terminal:
                 "--set", "generate.prices=../prices.yaml",
             )
         )  # fmt: skip
-        assert len(server.log.attempts) == 3
+        assert len(server.settled().attempts) == 3
     # 4 problems, 1,000 tokens each, at 1,000 dollars a million: 4 dollars.
     assert "4 problems, so 4 responses, 4,000 tokens, $4.00 at worst, and never over $3.00" in text
     assert "projected from 3 of 4 rows" in text
@@ -342,10 +342,10 @@ def test_batches_of_both_providers_bring_every_row_once(terminal: Terminal, prob
         url = server.url.removesuffix("/v1")
         arguments = ("generate", str(problems), "--engine", "anthropic", "--endpoint", url, "--model", CLAUDE)
         terminal.done(*arguments, *fast, "--out", "b.jsonl")
-        assert server.log.num_requests == 8
-        assert len(server.log.attempts) == 8
+        assert server.settled().num_requests == 8
+        assert len(server.settled().attempts) == 8
         terminal.done(*asking(problems, server, Path("again.jsonl"), *fast))
-        assert len(server.log.attempts) == 8, "the cache has what a batch brought"
+        assert len(server.settled().attempts) == 8, "the cache has what a batch brought"
         assert rows_of(Path("again.jsonl")) == rows_of(Path("a.jsonl"))
     for name in ("a.jsonl", "b.jsonl"):
         assert [row["id"] for row in rows_of(Path(name))] == ["q0", "q1", "q2", "q3"]

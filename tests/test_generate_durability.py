@@ -165,7 +165,7 @@ def test_a_long_trace_goes_on_from_its_last_saved_token(terminal: Terminal, tmp_
         child.send_signal(signal.SIGKILL)
         child.communicate()
         terminal.done(*arguments)
-        _torn, rest = server.log.attempts
+        _torn, rest = server.settled().attempts
     with RunDirectory.read(run) as stored:
         (response,) = stored.rows(Response, "generate")
     assert response.finish is Finish.END
@@ -190,8 +190,8 @@ def test_a_kill_while_batches_are_out_submits_nothing_twice(terminal: Terminal, 
         message = terminal.refused(*asking(problems, server, run, "--cache", "none"))
         assert "batches of this run are with the provider" in message
         terminal.done(*arguments)
-        assert server.log.num_requests == 6
-        assert len(server.log.attempts) == 6
+        assert server.settled().num_requests == 6
+        assert len(server.settled().attempts) == 6
     with RunDirectory.read(run) as stored:
         assert [item.attempts for item in stored.rows(Response, "generate")] == [1] * 6
 
@@ -203,7 +203,7 @@ def test_only_the_failed_rows_of_a_batch_are_sent_again(terminal: Terminal, tmp_
         terminal.done(*asking(problems, server, run, *batch))
         with RunDirectory.read(run) as stored:
             attempts = [item.attempts for item in stored.rows(Response, "generate")]
-        assert sum(attempts) == len(server.log.attempts)
+        assert sum(attempts) == len(server.settled().attempts)
         assert 30 < sum(attempts) < 60
         assert attempts.count(1) > 10
 

@@ -38,7 +38,7 @@ def test_a_weak_model_behind_a_server_gives_difficulty_labels(tmp_path: Path) ->
     with running_server(backend, ServerOptions()) as server:
         loaded = LoadedRecipe(load_settings(Recipe, recipe(server.url), (), name="test"), tmp_path)
         run_recipe(loaded, tmp_path / "run", until="label", quiet=True)
-        asked = server.log.num_requests
+        asked = server.settled().num_requests
     with RunDirectory.read(tmp_path / "run") as run:
         attempts = [item for item in run.rows(Response, "label") if item.role is Role.WEAK]
         labels = [item for item in run.rows(Label, "label") if item.name == "difficulty"]

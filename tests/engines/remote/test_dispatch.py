@@ -40,7 +40,7 @@ def no_thread_stays() -> Iterator[None]:
 
 def rested(server: ReplayServer) -> bool:
     """Whether the server holds no request any more, as soon as that is so."""
-    for _ in range(100):
+    for _ in range(1500):
         if not server.log.running and not server.log.waiting:
             return True
         time.sleep(0.02)
@@ -62,11 +62,11 @@ def test_a_passing_fault_is_retried_until_every_request_is_answered(fault: Fault
     with running_server(backend(), options) as server:
         queue = Queue(urls=[server.url], terms=Terms(stall_seconds=0.15, patience_seconds=5))
         completions = queue.run(requests(40))
-        assert server.log.faults[fault] >= 5
+        assert server.settled().faults[fault] >= 5
     once_each(queue, 40)
     assert {completion.finish for completion in completions} == {Finish.END}
     attempts = sum(completion.attempts for completion in completions)
-    assert attempts == len(server.log.attempts) == queue.dispatcher.meter.attempts
+    assert attempts == len(server.settled().attempts) == queue.dispatcher.meter.attempts
     assert attempts - 40 == queue.dispatcher.meter.retries
 
 
@@ -101,7 +101,7 @@ def test_a_lasting_failure_is_given_up_after_the_retries_that_were_asked_for() -
     plan = FaultPlan(shares={Fault.SERVER_ERROR: 1.0}, permanent_share=1.0)
     with running_server(backend(), ServerOptions(faults=plan)) as server:
         completions = Queue(urls=[server.url], terms=Terms(retries=2)).run(requests(3))
-        assert len(server.log.attempts) == 9
+        assert len(server.settled().attempts) == 9
     assert {(completion.finish, completion.attempts) for completion in completions} == {(Finish.ERROR, 3)}
     assert all("(after 3 attempts)" in str(completion.error) for completion in completions)
 
@@ -118,7 +118,7 @@ def test_a_server_with_room_for_few_gets_no_more_than_it_takes_for_long() -> Non
     with running_server(backend(), options) as server:
         queue = Queue(urls=[server.url])
         queue.run(requests(100))
-        assert server.log.most_running == 3
+        assert server.settled().most_running == 3
     once_each(queue, 100)
     assert queue.dispatcher.lanes[0].window.ceiling == pytest.approx(3, abs=1)
 
@@ -150,7 +150,7 @@ def test_work_of_an_endpoint_that_is_killed_goes_elsewhere_and_comes_back_with_i
 
         queue.run(asked())
         once_each(queue, drawn)
-        assert back[0].log.attempts
+        assert back[0].settled().attempts
     assert {answered.completion.finish for answered in queue.answered} == {Finish.END}
     assert sum("does not answer" in text for text in queue.notices) == 1
     assert sum("answers again" in text for text in queue.notices) == 1
@@ -209,7 +209,7 @@ def test_the_spend_cap_is_never_crossed(fault: Fault | None) -> None:
         with pytest.raises(SpendCapError, match=r"the spend cap of 0.012 USD is reached: 0.01\d* USD are spent"):
             queue.run(requests(500))
         assert rested(server)
-        billed = (server.log.prompt_tokens * 1.0 + server.log.sent_tokens * 10.0) / 1e6
+        billed = (server.settled().prompt_tokens * 1.0 + server.settled().sent_tokens * 10.0) / 1e6
     assert ledger.reserved_usd == 0
     assert billed <= cap
     assert ledger.spent_usd <= cap
@@ -321,7 +321,7 @@ def test_an_allowance_of_requests_a_minute_is_kept_to() -> None:
     with running_server(backend(), options) as server:
         queue = Queue(urls=[server.url], limits=LaneLimits(requests_per_minute=1200))
         queue.run(requests(40))
-        assert server.log.statuses == {200: 40}
+        assert server.settled().statuses == {200: 40}
     once_each(queue, 40)
 
 

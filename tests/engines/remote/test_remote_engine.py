@@ -87,7 +87,7 @@ def test_ids_over_http_equal_those_of_the_local_engine(local: TokenEngine) -> No
         remote = open_tokens(pool(server.url, model=local.name), local.tokenizer)
         assert remote.context_tokens == CONTEXT
         assert ids_of(remote, asked) == ids_of(local, asked)
-        assert len(server.log.attempts) == 12
+        assert len(server.settled().attempts) == 12
 
 
 @pytest.mark.lab
@@ -96,7 +96,7 @@ def test_what_does_not_fit_the_context_is_a_failed_completion_and_no_call(local:
     with lab_server(ServerOptions(max_model_len=CONTEXT), local) as server:
         remote = open_tokens(pool(server.url, model=local.name), local.tokenizer)
         found = {one.request.key: one.error for one in remote.complete(deque([*asked, token_request(1, 5, local)]))}
-        assert len(server.log.attempts) == 1
+        assert len(server.settled().attempts) == 1
     expected = f"prompt and max_tokens need {CONTEXT + 20} tokens, the model has {CONTEXT}"
     assert found == {"t0": expected, "e": "empty prompt", "t1": None}
 
@@ -115,7 +115,7 @@ def test_a_killed_completion_goes_on_from_its_last_draft(local: TokenEngine, lon
         assert saved == expected.ids[: len(saved)]
         drafts.ends_after = None
         (completion,) = remote.complete(deque([long]), drafts)
-        first, second = server.log.attempts
+        first, second = server.settled().attempts
     assert (completion.ids, completion.finish, completion.stop_id) == (expected.ids, Finish.LENGTH, None)
     assert second.prompt_tokens == 20 + len(saved)
     regenerated = first.sent_tokens + second.sent_tokens - 120
@@ -145,7 +145,7 @@ def test_a_torn_completion_goes_on_from_its_last_token(local: TokenEngine) -> No
     with lab_server(ServerOptions(max_model_len=CONTEXT, chunk_tokens=CHUNK, faults=plan), local) as server:
         remote = open_tokens(pool(server.url, model=local.name), local.tokenizer)
         completions = list(remote.complete(deque(asked)))
-        sent, num_torn = server.log.sent_tokens, server.log.faults[Fault.TORN_STREAM]
+        sent, num_torn = server.settled().sent_tokens, server.settled().faults[Fault.TORN_STREAM]
     assert [one.error for one in completions] == [None] * 8
     assert {one.request.key: (one.ids, one.finish, one.stop_id) for one in completions} == expected
     assert num_torn >= 3
@@ -179,11 +179,11 @@ def test_the_same_requests_are_never_paid_twice_also_at_another_host_of_ours(cac
     with running_server(backend()) as server:
         first = open_chat(pool(server.url, cache=cache), DIALECT)
         answers = {one.request.key: one.answer_text for one in first.answer(requests(200))}
-        assert len(server.log.attempts) == 200
+        assert len(server.settled().attempts) == 200
     with running_server(backend()) as other:
         second = open_chat(pool(other.url, cache=cache), DIALECT)
         again = list(second.answer(requests(210)))
-        assert len(other.log.attempts) == 10
+        assert len(other.settled().attempts) == 10
     assert len(again) == len({one.request.key for one in again}) == 210
     assert set(answers.values()) == {one.answer_text for one in again} == {"It is four."}
     assert second.dispatcher.meter.from_cache == 200
@@ -200,7 +200,7 @@ def test_a_providers_other_host_is_another_place(
     with running_server(backend()) as one, running_server(backend()) as other:
         for server in (one, other):
             list(open_chat(pool(server.url, cache=cache), DIALECT).answer(requests(5)))
-        assert (len(one.log.attempts), len(other.log.attempts)) == (5, calls)
+        assert (len(one.settled().attempts), len(other.settled().attempts)) == (5, calls)
 
 
 def test_a_failure_is_not_kept(cache: RequestCache) -> None:
@@ -233,7 +233,7 @@ def test_a_stored_reply_of_another_shape_is_asked_for_again(
     monkeypatch.setattr(cache, "get", lambda _key: {"reply": {"finish": "end", "colour": "red"}, "attempts": 1})
     with running_server(backend()) as server:
         assert len(list(open_chat(pool(server.url, cache=cache), DIALECT).answer(requests(3)))) == 3
-        assert len(server.log.attempts) == 3
+        assert len(server.settled().attempts) == 3
 
 
 def test_what_the_cache_holds_is_handed_on_while_the_server_is_still_busy(cache: RequestCache) -> None:

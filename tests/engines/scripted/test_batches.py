@@ -57,7 +57,7 @@ def test_an_openai_batch_ends_after_its_polls_and_failed_rows_can_be_sent_again(
                 good |= again
         assert good == set(NAMES)
         assert client.batches.list().data[-1].metadata == {"run": "a"}
-        assert server.log.statuses[200] == len(NAMES)
+        assert server.settled().statuses[200] == len(NAMES)
 
 
 def test_an_anthropic_batch_gives_each_row_its_result() -> None:

@@ -40,7 +40,7 @@ def lines(reply: httpx.Response) -> list[str]:
 def test_refusals_have_openais_shape(fault: Fault, status: int, code: str) -> None:
     with running_server(backend(), faulty(fault, retry_after_seconds=0.25)) as server:
         reply = ask(server)
-        (served,) = server.log.attempts
+        (served,) = server.settled().attempts
     assert reply.status_code == status
     assert reply.json()["error"]["code"] == code
     assert reply.headers.get("retry-after") == ("0.25" if fault is Fault.RATE_LIMIT else None)
@@ -53,7 +53,7 @@ def test_a_torn_stream_breaks_off_before_its_end() -> None:
             ask(server, **STREAM)
         with pytest.raises(httpx.RemoteProtocolError):
             ask(server)
-        streamed, whole = server.log.attempts
+        streamed, whole = server.settled().attempts
     assert streamed.ending is whole.ending is Ending.BROKEN
     assert streamed.sent_tokens < WHOLE_TOKENS
 
@@ -91,8 +91,8 @@ def test_a_stall_sends_nothing_more_and_frees_its_slot_when_the_client_leaves() 
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{server.url}/chat/completions", json=chat(f"q{number}", **STREAM), timeout=0.1)
     assert server.log.running == 0
-    assert [served.fault for served in server.log.attempts] == [Fault.STALL] * 4
-    assert all(served.sent_tokens < WHOLE_TOKENS for served in server.log.attempts)
+    assert [served.fault for served in server.settled().attempts] == [Fault.STALL] * 4
+    assert all(served.sent_tokens < WHOLE_TOKENS for served in server.settled().attempts)
 
 
 def test_a_slow_death_ends_without_the_end_of_its_reply() -> None:
@@ -111,7 +111,7 @@ def test_a_retry_succeeds_where_the_plan_lets_it_and_attempts_are_counted() -> N
         for number in range(10):
             while ask(server, f"q{number}").status_code != 200:
                 pass
-        log = server.log
+        log = server.settled()
     assert log.num_requests == 10
     assert log.endings[Ending.DONE] == 10
     assert log.faults[Fault.SERVER_ERROR] == log.endings[Ending.REFUSED] > 0

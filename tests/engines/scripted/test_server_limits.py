@@ -31,12 +31,12 @@ def together(server: ReplayServer, count: int) -> list[httpx.Response]:
 def test_a_full_server_refuses_or_lets_wait() -> None:
     with running_server(backend(), ServerOptions(capacity=1, first_token_seconds=0.2)) as server:
         statuses = sorted(reply.status_code for reply in together(server, 4))
-        assert server.log.most_running == 1
-        assert statuses.count(429) == server.log.endings[Ending.REFUSED] >= 1
+        assert server.settled().most_running == 1
+        assert statuses.count(429) == server.settled().endings[Ending.REFUSED] >= 1
         assert statuses[0] == 200
     with running_server(backend(), ServerOptions(capacity=2, queue=True, first_token_seconds=0.02)) as server:
         assert [reply.status_code for reply in together(server, 6)] == [200] * 6
-        assert server.log.most_running == 2
+        assert server.settled().most_running == 2
 
 
 def test_a_client_that_leaves_frees_its_slot_and_is_billed_for_what_it_got() -> None:
@@ -45,7 +45,7 @@ def test_a_client_that_leaves_frees_its_slot_and_is_billed_for_what_it_got() -> 
         with httpx.stream("POST", f"{server.url}/chat/completions", json=chat(stream=True)) as reply:
             next(reply.iter_lines())
         whole = httpx.post(f"{server.url}/completions", json={"prompt": "a", "max_tokens": 1}, timeout=5)
-        left = server.log.attempts[0]
+        left = server.settled().attempts[0]
     assert whole.status_code == 200
     assert left.ending is Ending.DISCONNECTED
     assert left.sent_tokens < 63
@@ -89,7 +89,7 @@ def test_keys_are_checked_and_their_credit_ends() -> None:
         assert status({}) == 401
         assert status({}, "/batches") == 401
         assert status({}, "/messages/batches") == 401
-        hashes = {served.key for served in server.log.attempts}
+        hashes = {served.key for served in server.settled().attempts}
     assert len(hashes) == 3
     assert not any("sk-" in found for found in hashes)
 

@@ -62,6 +62,8 @@ class ServerLog:
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.sent_tokens = 0
+        self.open = 0
+        """Attempts that have begun and are not in the log yet."""
         self.running = 0
         """Requests that hold a slot now."""
         self.waiting = 0
@@ -90,6 +92,7 @@ class ServerLog:
 
     def add(self, served: Served) -> None:
         """Notes an attempt that has ended."""
+        self.open -= 1
         self.attempts.append(served)
         self.endings[served.ending] += 1
         self.statuses[served.status] += 1

@@ -29,6 +29,8 @@ from thinkscale.errors import EngineError
 HOST = "127.0.0.1"
 MOST_BODY_BYTES = 1 << 30
 STOP_SECONDS = 10.0
+SETTLE_SECONDS = 30.0
+SETTLE_STEP_SECONDS = 0.002
 CLOSING_TURNS = 5
 MOST_HANDLERS = 4096
 """Remembered before those of closed connections are dropped."""
@@ -49,6 +51,18 @@ class ReplayServer:
     def log(self) -> ServerLog:
         """What it has served."""
         return self.service.log
+
+    def settled(self, seconds: float = SETTLE_SECONDS) -> ServerLog:
+        """The log once each attempt that has begun is in it: a client has its answer a moment before that.
+
+        For another thread than the server's. Raises TimeoutError.
+        """
+        ends = time.monotonic() + seconds
+        while self.log.open:
+            if time.monotonic() > ends:
+                raise TimeoutError(f"{self.log.open} attempts did not end within {seconds:g} s")
+            time.sleep(SETTLE_STEP_SECONDS)
+        return self.log
 
     def application(self) -> web.Application:
         """The routes as an aiohttp application."""

@@ -56,6 +56,7 @@ class Service:
         attempt = self.log.next_attempt(digest)
         served = Served(route=route, request=digest, key=key_hash(key), attempt=attempt)
         served.fault = self.options.faults.fault(digest, attempt)
+        self.log.open += 1
         return served
 
     async def answer(self, key: str, ask: Ask, served: Served) -> Answer:
@@ -140,11 +141,11 @@ class Service:
 
     def end(self, key: str, served: Served, answer: Answer | None) -> None:
         """Notes an attempt that is over, charges its key, and remembers what was written for the prefix cache."""
-        self.log.add(served)
         self._admission.spend(key, served.billed_tokens)
         if answer and isinstance(answer.prompt, tuple) and served.sent_tokens:
             ids = [token for piece in answer.pieces for token in piece.ids]
             self._cache.take((*answer.prompt, *ids[: served.sent_tokens]))
+        self.log.add(served)
 
     async def batch_row(
         self, protocol: ServedProtocol, key: str, body: Mapping[str, JSON]
