@@ -48,7 +48,7 @@ class Workplace:
 
     def start(self, *more: str) -> subprocess.Popen[str]:
         """The command in a process of its own, its messages in `said.txt`."""
-        command = [sys.executable, "-m", "thinkscale.cli", "generate", str(self.folder / "problems.jsonl")]
+        command = [sys.executable, "-m", "thinkscale", "generate", str(self.folder / "problems.jsonl")]
         command += ["--endpoint", self.url, "--model", MODEL, "--out", str(self.run), "--quiet"]
         command += ["--cache", str(self.folder / "cache.db"), *self.options, *more]
         with (self.folder / "said.txt").open("w") as said:

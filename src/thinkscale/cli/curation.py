@@ -1,0 +1,20 @@
+"""Commands that make a training set out of questions."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def decontaminate(
+    pool: Annotated[Path, typer.Argument(help="rows with `question`")],
+    against: Annotated[list[str], typer.Option(help="a benchmark's name or file; may be repeated")],
+    out: Annotated[Path, typer.Option(help="the rows that are kept")],
+    report_file: Annotated[Path | None, typer.Option("--report", help="one row for each hit")] = None,
+    words: Annotated[int, typer.Option(min=2, help="words of a shared n-gram that marks contamination")] = 8,
+) -> None:
+    """Drop the rows of a pool that overlap with benchmarks, and say which and where."""
+    from thinkscale.commands.decontaminate import decontaminate as command
+
+    sys.stderr.write(command(pool, tuple(against), out, report_file, words) + "\n")

@@ -1,0 +1,93 @@
+"""Commands on recipes and run directories."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thinkscale.cli.options import (
+    AsJson,
+    MaxSpend,
+    Overrides,
+    Pilot,
+    RecipeName,
+    RetryFailed,
+    RunFolder,
+    print_json,
+    print_text,
+)
+
+
+def run(  # noqa: PLR0913 - the options of a command are its parameters
+    recipe: RecipeName,
+    out: Annotated[Path | None, typer.Option(help="the run directory; runs/RECIPE if not given")] = None,
+    overrides: Overrides = None,
+    until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
+    fresh: Annotated[bool, typer.Option(help="discard stages that changed, and those after them")] = False,
+    retry_failed: RetryFailed = False,
+    pilot: Pilot = None,
+    max_spend: MaxSpend = None,
+    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+) -> None:
+    """Run a recipe to its report. Run it again to go on where it stopped."""
+    from thinkscale.commands.run import run as command
+
+    capped = () if max_spend is None else (f"generate.max_spend={max_spend}",)
+    given = (*(overrides or ()), *capped)
+    print_text(
+        command(recipe, out, given, until=until, fresh=fresh, retry_failed=retry_failed, pilot=pilot, quiet=quiet)
+    )
+
+
+def plan(
+    recipe: RecipeName,
+    out: Annotated[Path | None, typer.Option(help="the run directory to look at")] = None,
+    overrides: Overrides = None,
+    settings: Annotated[bool, typer.Option(help="print every setting, its default, and where it came from")] = False,
+    gpus: Annotated[int, typer.Option(min=0, help="that serve the teacher: GPU hours, from its responses so far")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would run and what is done already. Runs nothing."""
+    from thinkscale.commands.plan import plan as command
+    from thinkscale.commands.plan import plan_text, settings_rows, settings_text
+
+    if settings:
+        rows = settings_rows(recipe, tuple(overrides or ()))
+        print_json(rows) if as_json else print_text(settings_text(rows))
+        return
+    found = command(recipe, out, tuple(overrides or ()), gpus)
+    print_json(found) if as_json else print_text(plan_text(found))
+
+
+def status(
+    folder: RunFolder,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option(help="print again every two seconds until the run is done")] = False,
+) -> None:
+    """Show how far a run is, also from another terminal."""
+    from thinkscale.commands.status import status as command
+    from thinkscale.commands.status import status_text, watch_status
+
+    if watch:
+        watch_status(folder, print_text)
+    else:
+        found = command(folder)
+        print_json(found) if as_json else print_text(status_text(found))
+
+
+def report(folder: RunFolder) -> None:
+    """Make report.md, report.html and the figures again from what is stored."""
+    from thinkscale.commands.run import report as command
+
+    print_text(command(folder))
+
+
+def why(
+    folder: RunFolder, problem_id: Annotated[str, typer.Argument(help="the row's id")], as_json: AsJson = False
+) -> None:
+    """Show what every stage did with one row, and why."""
+    from thinkscale.commands.why import why as command
+    from thinkscale.commands.why import why_text
+
+    found = command(folder, problem_id)
+    print_json(found) if as_json else print_text(why_text(found))
