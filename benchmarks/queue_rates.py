@@ -99,11 +99,22 @@ def capacity(*, quick: bool) -> dict[str, Any]:
     return found
 
 
-def _one_capacity(number: int, waits: bool, seconds: float) -> dict[str, Any]:
+def capacity_long(*, quick: bool) -> dict[str, Any]:
+    """The same for replies as long as reasoning: half a minute each. A line is then long before it is large."""
+    found = {}
+    for mode in ("refuse", "queue"):
+        for number in (16,) if quick else CAPACITIES[:3]:
+            case = _one_capacity(number, mode == "queue", 8.0 if quick else 150.0, median_tokens=4000)
+            found[f"{mode}_{number}"] = case
+            print("capacity_long", mode, number, case, flush=True)
+    return found
+
+
+def _one_capacity(number: int, waits: bool, seconds: float, median_tokens: int = 300) -> dict[str, Any]:
     served = {
-        "median_tokens": 300,
+        "median_tokens": median_tokens,
         "sigma": 0.4,
-        "most_tokens": 1200,
+        "most_tokens": 4 * median_tokens,
         "options": {
             "tokens_per_second": 150.0,
             "first_token_seconds": 0.1,

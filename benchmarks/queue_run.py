@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from queue_rates import capacity, idle, ramp, throughput
+from queue_rates import capacity, capacity_long, idle, ramp, throughput
 from queue_rows import faults, memory, money, salvage
 
 from thinkscale.keys import JSON
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "ramp": ramp,
     "throughput": throughput,
     "capacity": capacity,
+    "capacity_long": capacity_long,
     "salvage": salvage,
     "money": money,
     "faults": faults,

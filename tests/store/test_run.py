@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -204,9 +205,10 @@ def _hold_and_fork(path: Path, words: Any) -> None:  # noqa: ANN401 - a Connecti
     RunDirectory.create_or_open(path, RECIPE)
     child = os.fork()
     if child == 0:
+        words.send(os.getpid())
         while True:
-            os.read(words.fileno(), 1)
-    words.send(child)
+            signal.pause()
+    words.poll(None)  # the child is there
     os.kill(os.getpid(), 9)
 
 
@@ -216,6 +218,7 @@ def test_a_forked_child_that_outlives_its_killed_parent_does_not_hold_the_lock(t
     parent = context.Process(target=_hold_and_fork, args=(tmp_path, theirs))
     parent.start()
     child = ours.recv()
+    ours.send("it may die")
     try:
         parent.join()
         RunDirectory.open_existing(tmp_path).close()

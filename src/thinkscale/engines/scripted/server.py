@@ -6,7 +6,7 @@ It is for rehearsing a run before it is paid for, and for breaking our own clien
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -31,11 +31,12 @@ MOST_BODY_BYTES = 1 << 30
 STOP_SECONDS = 10.0
 SETTLE_SECONDS = 30.0
 SETTLE_STEP_SECONDS = 0.002
-CLOSING_TURNS = 5
+CLOSING_TURNS = 20
+"""Of the loop: to make a transport takes two, to close it as many."""
 MOST_HANDLERS = 4096
 """Remembered before those of closed connections are dropped."""
 ACCEPTING_SECONDS = 0.02
-"""For connections that are being accepted when the server is stopped: only then can they be closed."""
+"""For connections that are being accepted when the server is stopped: asyncio loses them where it closes before."""
 KEPT_TO_KEYS = ("/v1/files", "/v1/batches", "/v1/messages/batches")
 
 
@@ -189,19 +190,23 @@ async def serve(server: ReplayServer, stop: asyncio.Event, ready: Callable[[], o
         server.url = f"http://{HOST}:{listener.sockets[0].getsockname()[1]}/v1"
         ready()
         await stop.wait()
-        listener.close()
+        for socket in listener.sockets:
+            asyncio.get_running_loop().remove_reader(socket)
         await asyncio.sleep(ACCEPTING_SECONDS)
+        listener.close()
     finally:
+        open_now = _transports(handlers)  # once they are closed nobody names those that still have something to send
         await runner.cleanup()
-        for made in handlers:  # those that were accepted while the server stopped
-            if (transport := getattr(made, "transport", None)) is not None:
+        for _ in range(CLOSING_TURNS):
+            for transport in {*open_now, *_transports(handlers)}:  # some were accepted while the server stopped
                 transport.abort()
+            await asyncio.sleep(0)
 
 
-async def _close_transports() -> None:
-    """Lets transports that are closing close: each takes a turn of the loop or two."""
-    for _ in range(CLOSING_TURNS):
-        await asyncio.sleep(0)
+def _transports(handlers: Sequence[asyncio.Protocol]) -> set[asyncio.Transport]:
+    """Those that are open and known to their handlers."""
+    found = (getattr(handler, "transport", None) for handler in handlers)
+    return {transport for transport in found if transport is not None}
 
 
 @contextmanager
@@ -217,7 +222,6 @@ def running_server(backend: Backend, options: ServerOptions | None = None) -> It
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
             failed.append(error)
         finally:
-            loop.run_until_complete(_close_transports())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
             ready.set()
