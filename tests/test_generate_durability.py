@@ -42,7 +42,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return Terminal(monkeypatch, capsys)
 
 
-def wait_until(holds: Callable[[], bool], child: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], bool], child: subprocess.Popen[str], seconds: float = 240) -> None:
     """Waits while the child runs; fails where it ended before."""
     deadline = time.monotonic() + seconds
     while not holds():

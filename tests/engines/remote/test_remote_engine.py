@@ -18,7 +18,7 @@ from thinkscale.engines.scripted.options import ServerOptions
 from thinkscale.engines.scripted.server import running_server
 from thinkscale.engines.tokens import TokenEngine, TokenRequest
 from thinkscale.errors import StorageError
-from thinkscale.records import Finish, Sampling
+from thinkscale.records import Finish, Sampling, Usage
 
 CONTEXT = 1024
 DRAFT = 32
@@ -118,6 +118,8 @@ def test_a_killed_completion_goes_on_from_its_last_draft(local: TokenEngine, lon
         first, second = server.settled().attempts
     assert (completion.ids, completion.finish, completion.stop_id) == (expected.ids, Finish.LENGTH, None)
     assert second.prompt_tokens == 20 + len(saved)
+    # The draft was written by the first start, which had read the prompt; it is not written twice.
+    assert completion.usage == Usage(prompt_tokens=20 + second.prompt_tokens, completion_tokens=120)
     regenerated = first.sent_tokens + second.sent_tokens - 120
     assert 0 <= regenerated <= DRAFT + 4 * CHUNK  # the draft's step, and what was on the line when the end came
 

@@ -7,7 +7,7 @@ caller's thread: no reply is paid twice, whichever run asks for it, and a kill b
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Generic
 
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
@@ -18,7 +18,7 @@ from thinkscale.engines.remote.wire import Completion, Dialect, Outcome, Reply, 
 from thinkscale.engines.tokens import NO_DRAFTS, Drafts, TokenCompletion, TokenRequest
 from thinkscale.errors import StorageError
 from thinkscale.keys import JSON
-from thinkscale.records import Finish
+from thinkscale.records import Finish, Usage
 from thinkscale.thinking.formats import Tokenizer
 
 
@@ -104,6 +104,7 @@ class RemoteTokens:
 
     def complete(self, queue: deque[TokenRequest], drafts: Drafts = NO_DRAFTS) -> Iterator[TokenCompletion]:
         """See TokenEngine. A request that cannot fit the context is a completion with finish `error`."""
+        drafted: dict[str, int] = {}
 
         def take() -> tuple[TokenRequest, Reply] | Answered[TokenRequest, TokenCompletion] | None:
             if not queue:
@@ -113,11 +114,16 @@ class RemoteTokens:
                 return problem
             known = self.memory.recall(request)
             self.dispatcher.meter.from_cache += known is not None
-            return known or (request, Reply(ids=list(drafts.load(request.key))[: request.sampling.max_tokens]))
+            if known:
+                return known
+            ids = list(drafts.load(request.key))[: request.sampling.max_tokens]
+            if ids:
+                drafted[request.key] = len(ids)
+            return request, Reply(ids=ids)
 
         with closing(self.dispatcher.run(take, self.memory.keep, drafts.save)) as run:  # type: ignore[type-var]
             for answered in run:
-                yield answered.completion
+                yield _with_draft(answered.completion, drafted.pop(answered.request.key, 0))
 
     def _problem(self, request: TokenRequest) -> Answered[TokenRequest, TokenCompletion] | None:
         needed = len(request.prompt) + request.sampling.max_tokens
@@ -130,3 +136,14 @@ class RemoteTokens:
         outcome = Outcome(attempts=0, prompt_tokens=0, completion_tokens=0, usd=0.0, error=text)
         completion = TokenCompletion(request=request, ids=(), finish=Finish.ERROR, error=text)
         return Answered(request, Reply(), outcome, completion)
+
+
+def _with_draft(completion: TokenCompletion, num_drafted: int) -> TokenCompletion:
+    """Counts what an earlier start read and wrote, as far as it was saved."""
+    if not num_drafted or completion.usage is None:
+        return completion
+    usage = Usage(
+        prompt_tokens=completion.usage.prompt_tokens + len(completion.request.prompt),
+        completion_tokens=completion.usage.completion_tokens + num_drafted,
+    )
+    return replace(completion, usage=usage)
