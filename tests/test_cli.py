@@ -244,7 +244,7 @@ def test_decontaminate_keeps_rows_unchanged_and_reports_each_hit(tmp_path: Path)
     assert [dict(row.values) for row in read_rows(tmp_path / "kept.jsonl")] == pool[:1]
     hits = [dict(row.values) for row in read_rows(tmp_path / "hits.jsonl")]
     assert [(hit["id"], hit["against_id"]) for hit in hits] == [("2", "t"), ("3", "t")]
-    assert all(list(hit) == ["id", "against", "against_id", "reason", "span"] for hit in hits)
+    assert all(list(hit) == ["id", "against", "against_id", "reason", "span", "share"] for hit in hits)
     assert "divisible by seven or eleven" in str(hits[1]["span"])
 
 

@@ -17,7 +17,7 @@ from thinkscale.sandbox.isolation import Isolation, Kind
 from thinkscale.sources.files import read_rows, write_rows
 from thinkscale.store import provenance
 
-HITS = ["id", "against", "against_id", "reason", "span"]
+HITS = ["id", "against", "against_id", "reason", "span", "share"]
 VERDICTS = ["id", "verdict", "extracted", "tier", "seconds"]
 QUESTION = "How many positive integers below one hundred are divisible by seven or eleven?"
 
@@ -130,6 +130,81 @@ def test_the_commit_is_that_of_the_package(tmp_path: Path, monkeypatch: pytest.M
     (package / "f").write_text("2")
     expected = {"commit": head.strip(), "changed": True} if tracked else {"commit": "", "changed": False}
     assert provenance.collect_provenance([], 0, {})["git"] == expected
+
+
+def test_decontaminate_says_what_overlaps_where_and_how_much(tmp_path: Path) -> None:
+    near = QUESTION.replace("one hundred", "100")
+    pool: list[dict[str, JSON]] = [
+        {"id": "a", "problem": near, "answer": "22"},
+        {"id": "b", "problem": "Another one."},
+        {"id": "a", "problem": QUESTION.upper(), "level": 3},
+    ]
+    write_rows(tmp_path / "pool.jsonl", pool)
+    write_rows(tmp_path / "test.jsonl", [{"id": "t1", "question": QUESTION, "answer": 22.0}])
+    line = decontaminate(
+        tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl",), tmp_path / "kept.jsonl", tmp_path / "hits.jsonl", 3
+    )
+    assert line == "3 rows: 1 kept, 2 dropped, 2 hits"
+    assert [row.values for row in read_rows(tmp_path / "kept.jsonl")] == [pool[1]]
+    words = "how many positive integers below one hundred are divisible by seven or eleven"
+    common: dict[str, JSON] = {"id": "a", "against": f"{tmp_path}/test.jsonl", "against_id": "t1"}
+    span = words.removeprefix("how many positive integers below one hundred ")
+    assert [row.values for row in read_rows(tmp_path / "hits.jsonl")] == [
+        {**common, "reason": "contained", "span": span, "share": 0.7},
+        {**common, "reason": "whole_question", "span": words, "share": 1.0},
+    ]
+
+
+def test_decontaminate_by_s1_drops_for_one_shared_run(tmp_path: Path) -> None:
+    frame = "How many positive integers below one hundred are"
+    write_rows(tmp_path / "test.jsonl", [{"question": QUESTION}])
+    write_rows(tmp_path / "pool.jsonl", [{"question": f"{frame} squares of {' '.join('abcdefghijklm')}?"}])
+    for rule, num_hits in (("s1", 1), ("default", 0)):
+        hits = tmp_path / f"{rule}.jsonl"
+        out = tmp_path / "kept.jsonl"
+        decontaminate(tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl",), out, hits, 8, rule)
+        assert [row.values["reason"] for row in read_rows(hits)] == ["ngram_overlap"] * num_hits
+    with pytest.raises(ConfigError, match=r"--rule s2.*default, s1"):
+        decontaminate(tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl",), out, None, 8, "s2")
+
+
+@pytest.mark.parametrize("column", ["solution", "response", "thinking"])
+def test_decontaminate_finds_what_a_trace_quotes(tmp_path: Path, column: str) -> None:
+    row: dict[str, JSON] = {"id": "r", "question": "Another one.", column: f"I remember this: {QUESTION} It was 22."}
+    write_rows(tmp_path / "pool.jsonl", [row])
+    write_rows(tmp_path / "test.jsonl", [{"question": QUESTION}])
+    for traces, reasons in ((True, ["quoted_in_trace"]), (False, [])):
+        hits = tmp_path / "hits.jsonl"
+        arguments = (tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl",), tmp_path / "kept.jsonl", hits, 8, "default")
+        decontaminate(*arguments, traces)
+        assert [hit.values["reason"] for hit in read_rows(hits)] == reasons
+
+
+@pytest.mark.parametrize(("answer", "num_hits"), [("B", 1), ("A", 0)])
+def test_the_answer_to_a_choice_is_the_option_s_text(tmp_path: Path, answer: str, num_hits: int) -> None:
+    words = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
+    shared, item, other = (" ".join(part) for part in (words[:18], words[18:37], words[37:56]))
+    choices: JSON = ["five", "seven"]
+    rows: list[dict[str, JSON]] = [{"question": f"{shared} {other}", "choices": choices, "answer": answer}]
+    write_rows(tmp_path / "pool.jsonl", rows)
+    write_rows(tmp_path / "test.jsonl", [{"question": f"{shared} {item}", "answer": "Seven."}])
+    hits = tmp_path / "hits.jsonl"
+    decontaminate(tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl",), tmp_path / "kept.jsonl", hits, 8)
+    assert [hit.values["reason"] for hit in read_rows(hits)] == ["answer_aware"] * num_hits
+
+
+def test_the_parts_in_which_a_pool_is_read_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [QUESTION, "Another one.", QUESTION.lower(), "What is $2+3$?", f"So: {QUESTION}"] * 3
+    write_rows(tmp_path / "pool.jsonl", [{"id": str(place), "question": text} for place, text in enumerate(texts)])
+    write_rows(tmp_path / "test.jsonl", [{"question": QUESTION}, {"question": "What is 2 + 3?"}])
+    found = []
+    for size in (1, 4, 20_000):
+        monkeypatch.setattr("thinkscale.commands.decontaminate.ROWS_AT_ONCE", size)
+        hits = tmp_path / "hits.jsonl"
+        decontaminate(tmp_path / "pool.jsonl", (f"{tmp_path}/test.jsonl",), tmp_path / "kept.jsonl", hits, 8)
+        found.append(((tmp_path / "kept.jsonl").read_bytes(), hits.read_bytes()))
+    assert found[0] == found[1] == found[2]
+    assert len(list(read_rows(tmp_path / "kept.jsonl"))) == 3
 
 
 def test_models_are_listed() -> None:

@@ -28,7 +28,7 @@ def recipe(url: str) -> str:
             "collect": {"malformed": "drop", "sources": [{"type": "lab", "size": 60}]},
             "generate": {"engine": {"type": "scripted"}},
             "grade": {"symbolic": False},
-            "label": {"weak_models": [section], "weak_max_tokens": 24},
+            "label": {"weak_models": [section], "weak_max_tokens": 24, "cache": "none"},
         }
     )
 

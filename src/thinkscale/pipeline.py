@@ -17,14 +17,11 @@ from types import FrameType
 from pydantic import BaseModel
 
 from thinkscale.config import (
-    AnthropicEngineSettings,
     EngineSettings,
     GradeSettings,
     LocalEngineSettings,
-    OpenAIEngineSettings,
     Recipe,
     ScriptedEngineSettings,
-    engine_name,
     identity_of,
     recipe_source,
 )
@@ -42,10 +39,13 @@ from thinkscale.stages.context import StageContext
 from thinkscale.stages.evaluate import evaluate, load_benchmarks, sweep_settings
 from thinkscale.stages.generate import generate
 from thinkscale.stages.grade import grade
-from thinkscale.stages.label import label
+from thinkscale.stages.label import check_label, label, label_engines, label_identity, needs_local
+from thinkscale.stages.label import forget_failed as forget_failed_labels
+from thinkscale.stages.measuring import references
 from thinkscale.stages.report import report
 from thinkscale.stages.select import select
-from thinkscale.stages.teachers import Asking, check_teacher, pool_of
+from thinkscale.stages.selection_rules import rules_of
+from thinkscale.stages.teachers import check_teacher
 from thinkscale.stages.train import train
 from thinkscale.store.provenance import collect_provenance
 from thinkscale.store.run import RunDirectory
@@ -69,11 +69,11 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "collect": Stage(collect, ()),
+    "collect": Stage(collect, (), version=2),
     "generate": Stage(generate, ("collect",)),
     "grade": Stage(grade, ("collect", "generate"), version=2),
-    "label": Stage(label, ("collect", "generate", "grade"), version=2),
-    "select": Stage(select, ("collect", "generate", "grade"), may_read=("label",)),
+    "label": Stage(label, ("collect",), may_read=("generate", "grade"), version=3),
+    "select": Stage(select, ("collect",), may_read=("generate", "grade", "label"), version=2),
     "train": Stage(train, ("select",)),
     "evaluate": Stage(evaluate, (), may_read=("train",), version=2),
 }
@@ -149,8 +149,8 @@ def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
     if stage == "generate" and recipe.generate:
         found.update(_engine(recipe.generate.engine, recipe, loaded.folder))
     if stage == "label" and recipe.label:
-        found["student"] = {"format": recipe.the_student.thinking_format}
-        found["weak_models"] = [_engine(weak, recipe, loaded.folder) for weak in recipe.label.weak_models]
+        found.update(label_identity(recipe.label, recipe, loaded.folder))
+        found["engines"] = [_engine(engine, recipe, loaded.folder) for engine in label_engines(recipe.label)]
     if stage in ("label", "evaluate"):
         found["grading"] = identity_of(recipe.grade or GradeSettings())
     if stage in ("train", "evaluate"):
@@ -158,10 +158,11 @@ def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
         found["student"] = {"format": student.thinking_format, "model": model_identity(student.model)}
     if stage == "evaluate":
         found["resamples"] = recipe.report.resamples
-    if stage in ("select", "evaluate") and recipe.evaluate:
-        found["benchmarks"] = [
-            benchmark_json(item) for item in load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
-        ]
+    if stage == "select":
+        found["benchmarks"] = [benchmark_json(item) for item in references(recipe, loaded.folder)]
+    if stage == "evaluate" and recipe.evaluate:
+        benchmarks = load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
+        found["benchmarks"] = [benchmark_json(item) for item in benchmarks]
     return found
 
 
@@ -222,7 +223,7 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
     Raises SandboxError where a benchmark has programs and nothing here can keep them in.
     """
     recipe = loaded.recipe
-    if {"label", "train", "evaluate"} & set(wanted) or recipe.student:
+    if {"train", "evaluate"} & set(wanted) or recipe.student:
         model_path(recipe.the_student.model)
     if recipe.collect:
         source_fingerprints(recipe.collect.sources, loaded.folder)
@@ -231,23 +232,20 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
         benchmarks = load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
         if any(problem.kind is Kind.CODE for benchmark in benchmarks for problem in benchmark.problems):
             find_isolation(recipe.grade.isolation if recipe.grade else None)
-    if recipe.label:
-        names = [engine_name(weak) for weak in recipe.label.weak_models]
-        if len(set(names)) < len(names):
-            raise ConfigError(f"label.weak_models names a model twice: {', '.join(names)}")
+    check_label(recipe, loaded.folder)
+    if recipe.select:
+        rules_of(recipe.select)
+        references(recipe, loaded.folder)
     if recipe.generate:
         check_teacher(recipe.generate, loaded.folder)
-    weak_models = recipe.label.weak_models if recipe.label else ()
-    for engine in (*weak_models, *([recipe.generate.engine] if recipe.generate else ())):
+    labellers = label_engines(recipe.label) if recipe.label else ()
+    for engine in (*labellers, *([recipe.generate.engine] if recipe.generate else ())):
         if isinstance(engine, LocalEngineSettings):
             model_path(engine.model)
         elif isinstance(engine, ScriptedEngineSettings) and engine.replay:
             file_fingerprint(loaded.folder / engine.replay, "engine.replay")
-    for weak in weak_models:
-        if isinstance(weak, OpenAIEngineSettings | AnthropicEngineSettings):
-            pool_of(weak, Asking(thinking_format="", folder=loaded.folder))
     is_local = recipe.generate is not None and isinstance(recipe.generate.engine, LocalEngineSettings)
-    if {"label", "evaluate"} & set(wanted) or ("generate" in wanted and is_local):
+    if "evaluate" in wanted or ("generate" in wanted and is_local) or ("label" in wanted and needs_local(recipe.label)):
         require_local()
     if "train" in wanted:
         require_train()
@@ -280,10 +278,12 @@ def _settle_drift(loaded: LoadedRecipe, run: RunDirectory, fresh: bool) -> None:
 
 
 def _forget_failed(run: RunDirectory) -> None:
-    """Forgets the responses that failed, so that they are asked for again, and all that was made of the others."""
+    """Forgets the responses and labels that failed, so that they are asked for again, and all that was made of them."""
     failed = [item.key for item in run.rows(Response, "generate") if item.finish is Finish.ERROR]
+    order = list(STAGES)
+    if not failed and forget_failed_labels(run):
+        _discard_from(order[order.index("label") + 1], run)
     if failed:
-        order = list(STAGES)
         _discard_from(order[order.index("generate") + 1], run)
         run.forget_units("generate", failed)
         run.journal.add_event("generate", "retry", f"{len(failed)} failed responses are asked for again")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from tests.reporting.chosen import selection_facts
 from thinkscale.records import (
     Decision,
     Fate,
@@ -225,6 +226,7 @@ def report_data(scores: Sequence[Score]) -> ReportData:
             )
             for index in range(1000)
         ),
+        selection=selection_facts(HOSTILE),
         cells=tuple(cells_from_scores(scores, resamples=500)),
         scores=tuple(scores),
         steps=tuple(steps(120)),

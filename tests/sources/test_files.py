@@ -54,9 +54,9 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path, name
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("a,b\n")
-    with pytest.raises(DataError, match=r"\.csv"):
-        list(read_rows(tmp_path / "x.csv"))
+    (tmp_path / "x.xlsx").write_text("a,b\n")
+    with pytest.raises(DataError, match=r"\.xlsx"):
+        list(read_rows(tmp_path / "x.xlsx"))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Foreign rows become problems, or say why not; benchmarks load by name or by file."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from thinkscale.errors import ConfigError, DataError, EncodingError
 from thinkscale.keys import JSON, content_key
-from thinkscale.records import Kind, Problem
+from thinkscale.records import Kind, Problem, to_row
 from thinkscale.sources.benchmarks import load_benchmark
 from thinkscale.sources.files import write_rows
 from thinkscale.sources.problems import Malformed, parse_problem
@@ -114,3 +115,39 @@ def test_a_benchmark_row_without_a_question_is_named(tmp_path: Path) -> None:
     write_rows(tmp_path / "own.jsonl", [{"question": "1+1?", "answer": 2}, {"answer": 3}])
     with pytest.raises(DataError, match=r"own\.jsonl:2: missing_question"):
         load_benchmark(str(tmp_path / "own.jsonl"), 42)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_row_of_our_own_table_is_the_problem_that_it_was_made_of(as_text: bool) -> None:
+    problem = Problem(
+        id="a", source="s", question="q", reference="A", kind=Kind.CHOICE, choices=("x", "y"), solution="so", level=3,
+        extra={"subject": "Algebra", "answer": "not this"},
+    )  # fmt: skip
+    row = to_row(problem)
+    if as_text:  # as Parquet holds it
+        row["extra"] = json.dumps(row["extra"])
+    assert parse_problem(row, "other", {}) == problem
+    bare = Problem(id="a", source="s", question="q")
+    assert parse_problem(to_row(bare), "other", {}) == bare
+
+
+def test_a_column_extra_of_others_stays_what_it_is() -> None:
+    problem = parse_problem({"question": "q", "extra": {"a": 1}, "colour": "red"}, "s", {})
+    assert isinstance(problem, Problem)
+    assert problem.extra == {"extra": {"a": 1}, "colour": "red"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "solution"),
+    [
+        ("Add.\n#### 1,072", "1072", "Add.\n#### 1,072"),
+        ("#### (1, 2)\n", "(1, 2)", "#### (1, 2)\n"),
+        ("see #### 5 there", "see #### 5 there", None),
+    ],
+)
+def test_a_worked_answer_of_gsm8ks_form_is_solution_and_reference(
+    answer: str, reference: str, solution: str | None
+) -> None:
+    problem = parse_problem({"question": "q", "answer": answer}, "s", {})
+    assert isinstance(problem, Problem)
+    assert (problem.reference, problem.solution) == (reference, solution)

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from thinkscale import __version__
+from thinkscale.cli import collect as collecting
 from thinkscale.cli import curation, evaluation, generation, grading, machine, runs
+from thinkscale.cli import label as labelling
+from thinkscale.cli import select as selection
 from thinkscale.cli.options import print_text
 from thinkscale.credentials import redact
 from thinkscale.errors import ThinkscaleError
@@ -30,12 +33,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": runs.status,
     "report": runs.report,
     "why": runs.why,
+    "collect": collecting.collect,
     "generate": generation.generate,
     "grade": grading.grade,
+    "label": labelling.label,
     "decontaminate": curation.decontaminate,
+    "select": selection.select,
     "evaluate": evaluation.evaluate,
     "rehearse": generation.rehearse,
     "serve": machine.serve,
+    "push": collecting.push,
     "doctor": machine.doctor,
     "list": machine.list_kind,
 }
@@ -59,7 +66,9 @@ def root(
     """Options before any command."""
 
 
-LISTS = ("--against", "--benchmark", "--budget", "--method", "--waits")
+LISTS = (
+    "--against", "--benchmark", "--budget", "--columns", "--labels", "--method", "--source", "--table", "--waits", "--weak-model",
+)  # fmt: skip
 """Options that take several values, as `--budget 500 1000` or `--budget 500 --budget 1000`."""
 
 

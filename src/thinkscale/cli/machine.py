@@ -56,7 +56,10 @@ def serve(  # noqa: PLR0913 - the options of a command are its parameters
 
 def list_kind(
     kind: Annotated[
-        str, typer.Argument(help="recipes, benchmarks, formats, methods, graders, engines, models, domains, prompts")
+        str,
+        typer.Argument(
+            help="recipes, sources, benchmarks, formats, methods, graders, engines, models, domains, prompts"
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

@@ -21,6 +21,12 @@ def _recipes() -> dict[str, str]:
     return {name: text.splitlines()[0].lstrip("# ") for name, text in shipped_recipes().items()}
 
 
+def _sources() -> dict[str, str]:
+    from thinkscale.sources.catalogue import describe_sources
+
+    return describe_sources()
+
+
 def _benchmarks() -> dict[str, str]:
     from thinkscale.sources.benchmarks import catalogue as benchmarks
 
@@ -94,6 +100,7 @@ def _domains() -> dict[str, str]:
 
 KINDS = {
     "recipes": _recipes,
+    "sources": _sources,
     "benchmarks": _benchmarks,
     "formats": _formats,
     "methods": _methods,

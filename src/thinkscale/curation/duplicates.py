@@ -1,114 +1,194 @@
-"""Near-duplicates within one set of texts: which rows to keep, and for each dropped row the kept one that it repeats.
+"""Near-duplicates within one set of texts: pairs of rows that share much, and from them which rows to keep.
 
-Two rows are duplicates where their `whole_key` is the same, or where they share at least `threshold` of the n-grams of
-the smaller one. Rows are taken in the order given, which is the order of preference: a row is kept unless it repeats a
-row that was kept before. So a dropped row always repeats the very row that it names, and chains do not grow.
+Two rows repeat each other where their words are the same, or where they share a stated part of the n-grams of the
+smaller one. The pairs (`edges`) are found once; `kept` then decides at any threshold and any order of preference
+without a text: rows are taken best first, and a row is kept unless it repeats a row that was kept before. So a dropped
+row always repeats the very row that it names, and chains do not grow.
 
 Left out of the count are n-grams that more than 100 different rows have: they are phrases ("where m and n are
-relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared by `whole_key`
-only.
+relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared as a whole only. So
+more than 100 near copies of one text, each a little different, are not seen: by counts alone they look like different
+questions in one long wrapper, and to drop those for each other would be the worse mistake.
+
+The count of shared n-grams is a sum over n-grams, so it is worked out for any part of them (`shared_grams`) and can be
+added up: what needs more memory than there is goes by ranges of the hash (stages/near_duplicates.py). Rejected: MinHash
+bands, which miss pairs by chance, and connected clusters, in which a chain of small changes joins unlike rows.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thinkscale.curation.ngrams import (
-    DEFAULT_N,
-    NGRAM_OVERLAP,
-    WHOLE_QUESTION,
-    Document,
-    distinct_grams,
-    shared_span,
-    whole_key,
-    words_of,
-)
+from thinkscale.curation.ngrams import DEFAULT_N, grams
+from thinkscale.curation.units import Hashes, Integers, changes
+from thinkscale.curation.words import Tokens, whole_keys
 
 DEFAULT_THRESHOLD = 0.5
+MIN_SHARE = 0.3
+"""Pairs with less are not kept as edges; the lowest threshold that can be asked for."""
 MAX_ROWS_OF_A_GRAM = 100
 MIN_GRAMS = 5
+PAIRS_AT_ONCE = 4_000_000
+HALF = np.uint64(32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicate:
-    """A dropped row, the kept row that it repeats, the share of n-grams, and the longest run of words in both."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How many n-grams rows `a[k]` < `b[k]` share, pairs ascending; and how many n-grams each row has that count."""
 
-    id: str
-    kept_id: str
-    reason: str
-    containment: float
-    span: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """A kept row and the rows dropped for it."""
-
-    kept_id: str
-    dropped: tuple[Duplicate, ...]
+    a: Integers
+    b: Integers
+    counts: Integers
+    num_grams: Integers
 
 
-def duplicates(
-    documents: Iterable[Document], n: int = DEFAULT_N, threshold: float = DEFAULT_THRESHOLD
-) -> list[Cluster]:
-    """Clusters of two rows or more, in the order of their kept rows; `threshold` is a share above 0, up to 1.
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Pairs of rows, `a[k]` < `b[k]`, that repeat each other; `same` where all words are the same.
 
-    75,000 questions take seconds and about a gigabyte.
+    Copies of the same words have one edge each, to the first of them, and only the first has edges to other texts.
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold {threshold}: a share of n-grams is above 0 and at most 1")
-    rows = tuple(documents)
-    keys = [whole_key(row.text) for row in rows]
-    first = {key: position for position, key in reversed(list(enumerate(keys))) if key}
-    distinct = [position for position, key in enumerate(keys) if key and first[key] == position]
-    repeats = _repeats([rows[position] for position in distinct], n, threshold)
-    kept_of = {distinct[row]: (distinct[kept], share) for row, (kept, share) in repeats.items()}
-    dropped: dict[int, list[Duplicate]] = {}
-    for position, key in enumerate(keys):
-        original = first.get(key, position)
-        kept, share = kept_of.get(original, (original, 1.0))
-        if kept != position:
-            dropped.setdefault(kept, []).append(_duplicate(rows[position], rows[kept], kept == original, share, n))
-    return [Cluster(kept_id=rows[kept].id, dropped=tuple(dropped[kept])) for kept in sorted(dropped)]
+
+    a: Integers
+    b: Integers
+    share: NDArray[np.float64]
+    same: NDArray[np.bool_]
 
 
-def _duplicate(row: Document, kept: Document, same: bool, share: float, n: int) -> Duplicate:
-    span = " ".join(words_of(row.text)) if same else shared_span(row.text, kept.text, n)
-    reason = WHOLE_QUESTION if same else NGRAM_OVERLAP
-    return Duplicate(id=row.id, kept_id=kept.id, reason=reason, containment=share, span=span)
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A row that is dropped, the kept row that it repeats, and the share of n-grams of the smaller one."""
+
+    row: int
+    kept: int
+    share: float
+    same: bool
 
 
-def _repeats(rows: list[Document], n: int, threshold: float) -> dict[int, tuple[int, float]]:
-    """For each row to drop: the kept row that holds most of it (the earliest of equals), and the share."""
-    sets, num_grams = _telling_grams(rows, n)
-    holders: dict[int, list[int]] = {}
-    repeats: dict[int, tuple[int, float]] = {}
-    for position, grams in enumerate(sets):
-        if num_grams[position] < MIN_GRAMS:
-            continue
-        shared = Counter[int]()
-        for gram in grams:
-            shared.update(holders.get(gram, ()))
-        best = max(
-            ((count / min(num_grams[position], num_grams[kept]), -kept) for kept, count in shared.items()),
-            default=(0.0, 0),
-        )
-        if best[0] >= threshold:
-            repeats[position] = (-best[1], best[0])
-            continue
-        for gram in grams:
-            holders.setdefault(gram, []).append(position)
+def edges(found: Tokens, n: int = DEFAULT_N, min_share: float = MIN_SHARE) -> Edges:
+    """The pairs of rows that share at least `min_share`, and those with the same words."""
+    firsts = first_copies(whole_keys(found))
+    every = grams(found, n)
+    originals = firsts[every.rows] == every.rows
+    return edges_of(shared_grams(every.hashes[originals], every.rows[originals], found.num_rows), firsts, min_share)
+
+
+def first_copies(keys: Hashes) -> Integers:
+    """For each row the first row with the same key; rows with key 0 (no words) are copies of none."""
+    order = np.argsort(keys, kind="stable")
+    starts = changes(keys[order])
+    firsts = np.empty(len(keys), np.int64)
+    firsts[order] = np.repeat(order[starts], np.diff(np.append(starts, len(keys))))
+    return np.where(keys == 0, np.arange(len(keys), dtype=np.int64), firsts)
+
+
+def shared_grams(hashes: Hashes, rows: Integers, num_rows: int) -> Shared:
+    """Counts over some n-grams: couples of n-gram and row, none twice, with all rows of each n-gram that is there."""
+    order = np.argsort(hashes)
+    hashes, rows = hashes[order], rows[order]
+    starts = changes(hashes)
+    sizes = np.diff(np.append(starts, len(hashes)))
+    common = np.repeat(sizes > MAX_ROWS_OF_A_GRAM, sizes)
+    num_grams = np.bincount(rows[~common], minlength=num_rows)
+    several = (sizes > 1) & (sizes <= MAX_ROWS_OF_A_GRAM)
+    packed, counts = _pairs(rows, starts[several], sizes[several])
+    return _unpacked(packed, counts, num_grams)
+
+
+def edges_of(shared: Shared, firsts: Integers, min_share: float = MIN_SHARE) -> Edges:
+    """Edges from the counts of shared n-grams and from the copies that `first_copies` found."""
+    smaller = np.minimum(shared.num_grams[shared.a], shared.num_grams[shared.b])
+    share = shared.counts / np.maximum(smaller, 1)
+    near = (share >= min_share) & (smaller >= MIN_GRAMS)
+    copies = np.flatnonzero(firsts != np.arange(len(firsts)))
+    a = np.concatenate([shared.a[near], firsts[copies]])
+    b = np.concatenate([shared.b[near], copies])
+    order = np.lexsort((b, a))
+    whole = np.concatenate([np.zeros(near.sum(), np.bool_), np.ones(len(copies), np.bool_)])
+    return Edges(a[order], b[order], np.concatenate([share[near], np.ones(len(copies))])[order], whole[order])
+
+
+def kept(found: Edges, order: Iterable[int], threshold: float = DEFAULT_THRESHOLD) -> list[Repeat]:
+    """The rows of `order` (row numbers, best first) that repeat one that is kept, in that order; the others are kept.
+
+    Of several kept rows it names the one that holds most of it, the best of equals. Raises ValueError where the
+    threshold is no share that the edges can tell.
+    """
+    if not MIN_SHARE <= threshold <= 1:
+        raise ValueError(f"threshold {threshold}: a share of n-grams, at least {MIN_SHARE} and at most 1")
+    original = dict(zip(found.b[found.same].tolist(), found.a[found.same].tolist(), strict=True))
+    near = ~found.same & (found.share >= threshold)
+    neighbours: dict[int, list[tuple[int, float]]] = {}
+    for a, b, share in zip(found.a[near].tolist(), found.b[near].tolist(), found.share[near].tolist(), strict=True):
+        neighbours.setdefault(a, []).append((b, share))
+        neighbours.setdefault(b, []).append((a, share))
+    places: dict[int, tuple[int, int]] = {}
+    verdicts: dict[int, Repeat] = {}
+    repeats = []
+    for place, row in enumerate(order):
+        text = original.get(row, row)
+        if text in verdicts:
+            earlier = verdicts[text]
+            repeats.append(Repeat(row, earlier.kept, earlier.share, earlier.same))
+        elif text in places:
+            repeats.append(Repeat(row, places[text][1], 1.0, True))
+        else:
+            best = max(
+                (
+                    (share, -places[other][0], places[other][1])
+                    for other, share in neighbours.get(text, ())
+                    if other in places
+                ),
+                default=None,
+            )
+            if best is None:
+                places[text] = (place, row)
+            else:
+                verdicts[text] = Repeat(row, best[2], best[0], False)
+                repeats.append(verdicts[text])
     return repeats
 
 
-def _telling_grams(rows: list[Document], n: int) -> tuple[list[list[int]], list[int]]:
-    """For each row the n-grams that 2 to 100 rows have, and the number of its n-grams that at most 100 rows have."""
-    positions, numbers = distinct_grams(rows, n)
-    rows_of_gram = np.bincount(numbers)[numbers] if len(numbers) else numbers
-    telling = rows_of_gram <= MAX_ROWS_OF_A_GRAM
-    num_grams = np.bincount(positions[telling], minlength=len(rows))
-    shared = telling & (rows_of_gram > 1)
-    ends = np.searchsorted(positions[shared], np.arange(1, len(rows)))
-    return [part.tolist() for part in np.split(numbers[shared], ends)], num_grams.tolist()
+def _pairs(rows: Integers, starts: Integers, sizes: Integers) -> tuple[Hashes, Integers]:
+    """All pairs of rows within groups that begin at `starts`, packed and counted, some millions at a time."""
+    totals = np.cumsum(sizes * (sizes - 1) // 2)
+    cuts = np.searchsorted(totals, np.arange(PAIRS_AT_ONCE, totals[-1] if len(totals) else 0, PAIRS_AT_ONCE))
+    parts = [
+        _counted(_pairs_of_groups(rows, some, widths))
+        for some, widths in zip(np.split(starts, cuts), np.split(sizes, cuts), strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return _counted(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def _pairs_of_groups(rows: Integers, starts: Integers, sizes: Integers) -> Hashes:
+    members = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+    later = np.repeat(starts + sizes, sizes) - members - 1
+    left = np.repeat(members, later)
+    right = left + 1 + np.arange(len(left)) - np.repeat(np.cumsum(later) - later, later)
+    return _packed(np.minimum(rows[left], rows[right]), np.maximum(rows[left], rows[right]))
+
+
+def _packed(a: Integers, b: Integers) -> Hashes:
+    return (a.astype(np.uint64) << HALF) | b.astype(np.uint64)
+
+
+def _unpacked(packed: Hashes, counts: Integers, num_grams: Integers) -> Shared:
+    low = np.uint64((1 << 32) - 1)
+    return Shared((packed >> HALF).astype(np.int64), (packed & low).astype(np.int64), counts, num_grams)
+
+
+def _counted(packed: Hashes, counts: Integers | None = None) -> tuple[Hashes, Integers]:
+    """Distinct numbers, ascending, with how often each is there, or with the sum of its counts."""
+    if counts is None:
+        packed = np.sort(packed)
+    else:
+        order = np.argsort(packed)
+        packed, counts = packed[order], counts[order]
+    starts = changes(packed)
+    if counts is None:
+        return packed[starts], np.diff(np.append(starts, len(packed)))
+    return packed[starts], np.add.reduceat(counts, starts) if len(starts) else counts

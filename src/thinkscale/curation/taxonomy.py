@@ -1,7 +1,11 @@
-"""Domains: the first level of the Mathematics Subject Classification (MSC2020, msc2020.org).
+"""Domains and subjects: what a question is about, as its source or a model says it.
 
-Two of its 63 classes are left out, as in s1 (data/msc.json): 00 (general) and 01 (history), which say nothing of the
-mathematics needed. 61 remain.
+A domain is a class of the first level of the Mathematics Subject Classification (MSC2020, msc2020.org). Two of its 63
+classes are left out, as in s1 (data/msc.json): 00 (general) and 01 (history), which say nothing of the mathematics
+needed. 61 remain. A subject is coarser and is for science, where one class (92) holds both chemistry and biology.
+
+What a source says is taken as a label of its own (`by` is `source`). Rejected: columns for it on a problem, since
+whoever reads labels should not have to know where a label came from.
 """
 
 from thinkscale.records import Label, Problem
@@ -72,13 +76,55 @@ DOMAINS: dict[str, str] = {
     "97": "Mathematics education",
 }
 
+SUBJECTS: tuple[str, ...] = (
+    "mathematics",
+    "physics",
+    "chemistry",
+    "biology",
+    "astronomy",
+    "earth science",
+    "computer science",
+    "economics",
+    "engineering",
+    "psychology",
+    "law",
+    "linguistics",
+    "other",
+)
+"""Subjects by name. The list is ours: the fields of the science sets of s1's pool, and what lies beside them."""
 
-def domain_of(problem: Problem) -> Label:
-    """The domain that the source gives in `extra["domain"]`, as written there; `unknown` where it gives none.
+SOURCE = "source"
+"""Who says what a source says."""
+
+_CODES = {title.casefold(): code for code, title in DOMAINS.items()}
+
+
+def domain_code(text: str) -> str:
+    """The code of a class that is given by code or by title; any other text as it is, without spaces around it.
 
     A value need not be a code of `DOMAINS`: a source may have its own names, and a sampler only needs groups.
     """
+    text = text.strip()
+    return _CODES.get(text.casefold(), text)
+
+
+def given_domain(problem: Problem) -> Label | None:
+    """The domain that the source gives in `extra["domain"]`; None where it gives none."""
     given = problem.extra.get("domain")
-    value = str(given).strip() if given is not None else ""
-    evidence = "" if value else "the source gives no domain"
-    return Label(problem_id=problem.id, name="domain", value=value or UNKNOWN, by="source", evidence=evidence)
+    value = domain_code(str(given)) if given is not None else ""
+    return Label(problem_id=problem.id, name="domain", value=value, by=SOURCE) if value else None
+
+
+def given_subject(problem: Problem) -> Label | None:
+    """The subject that the source gives in `extra["subject"]`, where it is one of ours; sources have many others."""
+    given = problem.extra.get("subject")
+    value = given.strip().casefold().replace("_", " ") if isinstance(given, str) else ""
+    return Label(problem_id=problem.id, name="subject", value=value, by=SOURCE) if value in SUBJECTS else None
+
+
+def domain_of(problem: Problem) -> Label:
+    """The domain that the source gives; `unknown` where it gives none."""
+    missing = Label(
+        problem_id=problem.id, name="domain", value=UNKNOWN, by=SOURCE, evidence="the source gives no domain"
+    )
+    return given_domain(problem) or missing

@@ -5,9 +5,13 @@ from thinkscale.reporting.comparison_charts import falls_figure, truncation_figu
 from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.run_charts import saving_figure, selection_figure, training_figure
 from thinkscale.reporting.scaling_chart import scaling_figure
+from thinkscale.reporting.selection_charts import domains_figure, lengths_figure
 from thinkscale.reporting.theme import Figure
 
-FIGURE_NAMES = ("scaling", "truncation", "waits", "falls", "selection", "training", "saving")
+FIGURE_NAMES = (
+    "scaling", "truncation", "waits", "falls", "selection", "selection_domains", "selection_lengths", "training",
+    "saving",
+)  # fmt: skip
 
 
 def figures(data: ReportData, analysis: Analysis) -> dict[str, Figure]:
@@ -18,6 +22,8 @@ def figures(data: ReportData, analysis: Analysis) -> dict[str, Figure]:
         waits_figure(data, analysis),
         falls_figure(data, analysis),
         selection_figure(data),
+        domains_figure(data),
+        lengths_figure(data),
         training_figure(data),
         saving_figure(data),
     ]

@@ -22,6 +22,7 @@ from thinkscale.reporting.run_sections import (
     teacher_section,
     training_section,
 )
+from thinkscale.reporting.selection_section import choice_section
 from thinkscale.reporting.theme import Figure
 from thinkscale.reporting.wording import count
 
@@ -39,6 +40,7 @@ def compose(data: ReportData, analysis: Analysis, figures: Mapping[str, Figure])
         saving_section(data, figures),
         teacher_section(data, figures),
         selection_section(data, figures),
+        choice_section(data, figures),
         training_section(data, figures),
         samples_section(data),
         provenance_section(data),

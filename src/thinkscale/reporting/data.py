@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from thinkscale.keys import JSON
 from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Response, Score, Step
+from thinkscale.reporting.selection import SelectionFacts
 from thinkscale.statistics import RESAMPLES, S1_TARGETS_TOKENS, SEED
 
 
@@ -99,6 +100,7 @@ class ReportData:
     fates: tuple[Fate, ...] = ()
     labels: tuple[Label, ...] = ()
     """Labels of the selected problems."""
+    selection: SelectionFacts | None = None
     cells: tuple[Cell, ...] = ()
     scores: tuple[Score, ...] = ()
     steps: tuple[Step, ...] = ()

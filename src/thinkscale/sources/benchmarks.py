@@ -18,6 +18,7 @@ from thinkscale.keys import JSON, combined_key, content_key
 from thinkscale.records import Problem
 from thinkscale.sources.choices import RECORD, is_gpqa, shuffled, with_options
 from thinkscale.sources.files import SourceRow, is_table, read_rows
+from thinkscale.sources.ids import Ids
 from thinkscale.sources.problems import Malformed, parse_problem
 
 SHUFFLED = "+shuffled"
@@ -86,17 +87,19 @@ def _once_shuffled(problem: Problem, seed: int) -> Problem:
 
 
 def _from_file(path: Path, seed: int) -> list[Problem]:
-    source = path.name.split(".")[0]
-    problems = [_from_row(row, source, seed) for row in read_rows(path)]
+    """The problems of a file. A text that comes again without an id of its own is numbered (sources/ids.py)."""
+    source, ids = path.name.split(".")[0], Ids(strict=True)
+    problems: list[Problem] = []
+    for row in read_rows(path):
+        problem = _from_row(row, source, seed)
+        settled = ids.settle(problem, row.values, 0, source)
+        if settled is None:
+            raise DataError(f"{row.place}: the id {problem.id!r} stands on an earlier row too; ids must be unique")
+        # Files of others may use the same ids; within a run an id names one problem.
+        problems.append(replace(settled, id=f"{source}/{settled.id}"))
     if not problems:
         raise DataError(f"{path} has no rows")
-    seen: dict[str, int] = {}
-    for number, problem in enumerate(problems, 1):
-        if problem.id in seen:
-            raise DataError(f"{path}: rows {seen[problem.id]} and {number} have the same id {problem.id!r}")
-        seen[problem.id] = number
-    # Files of others may use the same ids; within a run an id names one problem.
-    return [replace(problem, id=f"{source}/{problem.id}") for problem in problems]
+    return problems
 
 
 def _from_row(row: SourceRow, source: str, seed: int) -> Problem:

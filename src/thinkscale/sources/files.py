@@ -1,11 +1,14 @@
-"""Rows of JSONL (plain, .gz, .zst) and Parquet files, streamed, each with its place for error messages."""
+"""Rows of JSONL (plain, .gz, .zst) and Parquet files, streamed, each with its place for error messages.
+
+JSON arrays and CSV, in which others publish their sets, are read too, but not written.
+"""
 
 import datetime
 import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,9 +17,15 @@ from typing import IO
 
 from thinkscale.errors import DataError, StorageError
 from thinkscale.keys import JSON
+from thinkscale.sources.documents import array_rows, csv_rows, starts_array
 from thinkscale.sources.parquet import write_parquet
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+"""What rows are written to, and read from."""
+FOREIGN_SUFFIXES = (".json", ".csv")
+"""What rows are read from only."""
+PARQUET_BATCH_ROWS = 1024
+"""Rows of a Parquet file that are held at once: of long traces some 50 MB."""
 ZSTD_READ_BYTES = 1 << 10
 """Compressed bytes taken at once: at most 128 KiB come of every 4, so that memory stays below 32 MiB."""
 
@@ -29,19 +38,32 @@ class SourceRow:
     values: Mapping[str, JSON]
 
 
+def is_readable(name: str) -> bool:
+    """Whether `name` ends like a file that `read_rows` reads, those that are never written included."""
+    return name.endswith((*SUFFIXES, *FOREIGN_SUFFIXES))
+
+
 def is_table(name: str) -> bool:
     """Whether `name` ends like a file that `read_rows` reads."""
     return name.endswith(SUFFIXES)
 
 
-def read_rows(path: Path) -> Iterator[SourceRow]:
-    """The rows of `path` in order. Raises DataError naming the file, and the line of a broken row."""
+def read_rows(path: Path, without: Collection[str] = ()) -> Iterator[SourceRow]:
+    """The rows of `path` in order, without some columns. Raises DataError naming the file, and a broken row's line.
+
+    A column that is left out is not even read from a Parquet file.
+    """
     if not path.is_file():
         raise DataError(f"there is no file {path}; give a JSONL (.jsonl, .jsonl.gz, .jsonl.zst) or Parquet file")
-    if path.suffix != ".json":
+    if not path.name.endswith(FOREIGN_SUFFIXES):
         require_table(path)
     try:
-        yield from _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+        if path.suffix == ".parquet":
+            yield from _read_parquet(path, without)
+            return
+        for row in _read_csv(path) if path.suffix == ".csv" else _read_json(path):
+            kept = {key: value for key, value in row.values.items() if key not in without} if without else row.values
+            yield SourceRow(row.place, kept)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -52,9 +74,21 @@ def require_table(path: Path) -> None:
         raise DataError(f"{path}: the ending {path.suffix!r} is none of {', '.join(SUFFIXES)}")
 
 
-def _read_jsonl(path: Path) -> Iterator[SourceRow]:
+def _read_csv(path: Path) -> Iterator[SourceRow]:
+    try:
+        with path.open(encoding="utf-8", newline="") as text:
+            yield from (SourceRow(f"{path}:{number}", values) for number, values in csv_rows(text, str(path)))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not readable as CSV in UTF-8: {error}") from error
+
+
+def _read_json(path: Path) -> Iterator[SourceRow]:
     try:
         with open_text(path) as lines:
+            if path.suffix == ".json" and starts_array(lines):
+                for number, row in array_rows(lines, str(path)):
+                    yield SourceRow(f"{path}, row {number}", row)
+                return
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
@@ -74,14 +108,15 @@ def _read_jsonl(path: Path) -> Iterator[SourceRow]:
         raise DataError(f"{path} is not readable as JSON lines in UTF-8: {error}") from error
 
 
-def _read_parquet(path: Path) -> Iterator[SourceRow]:
+def _read_parquet(path: Path, without: Collection[str]) -> Iterator[SourceRow]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             number = 0
-            for batch in file.iter_batches():
+            columns = [name for name in file.schema_arrow.names if name not in without]
+            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
                 for values in batch.to_pylist():
                     number += 1
                     yield SourceRow(f"{path}, row {number}", {key: _as_json(value) for key, value in values.items()})

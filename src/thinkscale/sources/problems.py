@@ -1,13 +1,15 @@
 """From a foreign row to a Problem, or to the reason why it is none."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thinkscale.errors import EncodingError
 from thinkscale.keys import JSON, content_key
-from thinkscale.records import Kind, Problem, problem_id
-from thinkscale.sources.suites import UnreadableTestsError, tests_of
+from thinkscale.records import Kind, Problem, field_names, problem_id
+from thinkscale.sources.suites import GROUPS, UnreadableTestsError, tests_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "unique_id"),
@@ -27,6 +29,13 @@ CODE_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """More names, for rows that hold the tests of a program."""
 
+OWN = frozenset(field_names(Problem))
+"""The columns of our own tables of problems."""
+KINDS = frozenset(Kind)
+NO_COLUMNS: set[str] = set()
+HASHES = re.compile(r"^####\s*(\S.*?)\s*\Z", re.MULTILINE)
+"""The answer on the last line of a worked solution, as GSM8K writes it."""
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 LEVEL = re.compile(r"\s*(?:level\s*)?([0-9]{1,18})\s*", re.IGNORECASE)
 
 
@@ -42,9 +51,12 @@ class Malformed:
 def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, str]) -> Problem | Malformed:
     """The problem that `row` states. `columns` names the column of a field where it differs from COLUMNS."""
     unencodable = _unencodable(row)
-    tests, test_columns, unreadable = _tests(row, columns) if unencodable is None else (None, set(), "")
-    more = CODE_COLUMNS if test_columns else {}
-    found = {name: columns.get(name) or _alias(row, (*keys, *more.get(name, ()))) for name, keys in COLUMNS.items()}
+    keys = tuple(row)
+    tests, test_columns, unreadable = None, NO_COLUMNS, ""
+    if unencodable is None and _may_hold_tests(keys, columns.get("tests") or "tests"):
+        tests, test_columns, unreadable = _tests(row, columns)
+    there = _there(keys, bool(test_columns), tuple(columns.items()))
+    found = {name: _first(row, keys) for name, keys in there.items()}
     values = {name: row.get(key) for name, key in found.items()}
     question, choices, reference = values["question"], values["choices"], values["reference"]
     row_id = str(values["id"]) if values["id"] is not None else ""
@@ -66,23 +78,47 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
         return malformed("malformed_reference", f"`{found['reference']}` must be a text, it is {reference!r:.60}")
     options = tuple(str(item) for item in choices or ())
     kind = values["kind"] or (Kind.CHOICE if options else Kind.CODE if tests else Kind.MATH)
-    if kind not in list(Kind):
+    if kind not in KINDS:
         return malformed("unknown_kind", f"`{found['kind']}` must be one of {', '.join(Kind)}, it is {kind!r}")
     solution, level = _text(values["solution"]), _level(values["level"])
-    unread = {found[name] for name, value in (("solution", solution), ("level", level)) if value is None}
-    placed = {*(set(found.values()) - {key for key in unread if row.get(key) is not None}), *test_columns, "source"}
+    placed = {*found.values(), *test_columns, "source"}
+    for name, value in (("solution", solution), ("level", level)):
+        if value is None and values[name] is not None:
+            placed.discard(found[name])
+    text = None if reference is None or str(reference) == "" else str(reference)
+    if text and "####" in text and kind == Kind.MATH and (hashes := HASHES.search(text)):
+        solution, text = solution or text, without_thousands(hashes[1])
+    extra = _own_extra(row)
     return Problem(
         id=row_id or problem_id(source, question, options),
         source=str(row.get("source") or source),
         question=question,
-        reference=None if reference is None or str(reference) == "" else str(reference),
+        reference=text,
         kind=Kind(str(kind)),
         choices=options,
         solution=solution,
         tests=tests,
         level=level,
-        extra={key: value for key, value in row.items() if key not in placed},
+        extra=extra if extra is not None else {key: value for key, value in row.items() if key not in placed},
     )
+
+
+def without_thousands(number: str) -> str:
+    """A number without the commas between its groups of three digits."""
+    return THOUSANDS.sub("", number)
+
+
+def _own_extra(row: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
+    """`extra` of a row of our own table: an object, or JSON text in Parquet. None for any other row."""
+    extra = row.get("extra")
+    if extra is None or not OWN.issuperset(row):
+        return None
+    if isinstance(extra, str):
+        try:
+            extra = json.loads(extra)
+        except ValueError:
+            return None
+    return extra if isinstance(extra, dict) else None
 
 
 def _tests(row: Mapping[str, JSON], columns: Mapping[str, str]) -> tuple[str | None, set[str], str]:
@@ -90,21 +126,47 @@ def _tests(row: Mapping[str, JSON], columns: Mapping[str, str]) -> tuple[str | N
     try:
         return *tests_of(row, columns.get("tests") or "tests"), ""
     except UnreadableTestsError as error:
-        return None, set(), str(error)
+        return None, NO_COLUMNS, str(error)
 
 
-def _alias(row: Mapping[str, JSON], keys: tuple[str, ...]) -> str:
-    """The first of `keys` with a value, else the first that is there, else an empty name."""
-    there = [key for key in keys if key in row]
-    return next((key for key in there if row[key] is not None), there[0] if there else "")
+@lru_cache(maxsize=256)
+def _may_hold_tests(keys: tuple[str, ...], column: str) -> bool:
+    return not {column, *(group[0] for group in GROUPS)}.isdisjoint(keys)
+
+
+@lru_cache(maxsize=256)
+def _there(
+    keys: tuple[str, ...], has_tests: bool, columns: tuple[tuple[str, str], ...]
+) -> Mapping[str, tuple[str, ...]]:
+    """Field to those of its columns that rows with these keys have, the one that is asked for alone where one is."""
+    asked, known = dict(columns), dict.fromkeys(keys)
+    more = CODE_COLUMNS if has_tests else {}
+    return {
+        name: (asked[name],) if asked.get(name) else tuple(key for key in (*names, *more.get(name, ())) if key in known)
+        for name, names in COLUMNS.items()
+    }
+
+
+def _first(row: Mapping[str, JSON], keys: tuple[str, ...]) -> str:
+    """The first of `keys` with a value, else the first, else an empty name."""
+    for key in keys:
+        if row.get(key) is not None:
+            return key
+    return keys[0] if keys else ""
 
 
 def _unencodable(row: Mapping[str, JSON]) -> tuple[str, str] | None:
     """The first key, as ASCII, whose name or value has no stable encoding, and why."""
     for key, value in row.items():
+        if key.isascii() and (value is None or isinstance(value, int) or (isinstance(value, str) and value.isascii())):
+            continue
         try:
-            content_key(key, value)
-        except (EncodingError, RecursionError) as error:
+            if isinstance(value, str):  # a text has a key where it has bytes
+                key.encode()
+                value.encode()
+            else:
+                content_key(key, value)
+        except (EncodingError, UnicodeEncodeError, RecursionError) as error:
             return ascii(key)[1:-1], str(error)
     return None
 

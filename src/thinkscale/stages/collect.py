@@ -1,106 +1,155 @@
-"""collect: rows of the sources become problems, or fates that say why not."""
+"""collect: rows of the sources become problems, or fates that say why not.
 
-from collections.abc import Iterator
-from dataclasses import replace
+Where a source brings traces, grades and labels with its questions (s1's 59,000), they are stored beside the problems,
+as the records that the later stages would have made (sources/brought.py).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
 
 from thinkscale.config import FileSourceSettings, LabSourceSettings, SourceSettings
+from thinkscale.config.collect import CatalogueSourceSettings
 from thinkscale.errors import DataError
 from thinkscale.keys import JSON
-from thinkscale.records import Decision, Fate, Problem
-from thinkscale.sources.files import SourceRow, read_rows
+from thinkscale.records import Decision, Fate, Record
+from thinkscale.sources.brought import brought, count_words
+from thinkscale.sources.files import SourceRow
+from thinkscale.sources.ids import Ids
+from thinkscale.sources.origins import Origin, catalogue_origin, file_hash
 from thinkscale.sources.problems import Malformed, parse_problem
+from thinkscale.sources.reading import Found, Tally, Wanted
 from thinkscale.stages.context import StageContext
 
 ROWS_PER_UNIT = 500
+WORDS = "words"
+"""What counts a trace's tokens where neither the set nor a student's tokenizer does."""
 
-Taken: TypeAlias = dict[str, SourceSettings | None]
-"""Ids in use, with the source of the problem, None for a fate."""
+
+@dataclass(slots=True)
+class _Collecting:
+    """The state of one pass over all sources."""
+
+    refuse: bool
+    ids: Ids
+    count: Callable[[str], int] = count_words
+    counted_by: str = WORDS
+    dropped: int = 0
 
 
 def collect(context: StageContext) -> None:
-    """Reads every source in order. Ids are made unique across sources by the source's name; an id that repeats within
-    a source is refused, or under `malformed: drop` a fate, `repeated_id`."""
+    """Reads every source in order. Ids are made unique across sources by the source's name. An id that a source states
+    twice is refused; under `malformed: drop` it gets a number, or where the question is the same, a fate `repeated_id`
+    (sources/ids.py)."""
     settings = context.section(context.recipe.collect)
-    rows = _read_all(settings.sources, context.folder, context.recipe.seed)
-    taken: Taken = {}
-    dropped = 0
+    refuse = settings.malformed == "refuse"
+    state = _Collecting(refuse=refuse, ids=Ids(strict=refuse))
+    found = _read_all(context, settings.sources)
     with context.progress.task(context.stage, _expected(settings.sources), "rows") as task:
         position = 0
-        while chunk := list(islice(rows, ROWS_PER_UNIT)):
-            records = [_problem_or_fate(row, source, taken, settings.malformed) for row, source in chunk]
-            dropped += sum(isinstance(record, Fate) for record in records)
+        while chunk := list(islice(found, ROWS_PER_UNIT)):
+            records = [record for item, number, origin in chunk for record in _records(item, number, origin, state)]
             context.commit(f"rows-{position}", position, records)
             position += 1
             task.total = max(task.total or 0, task.done + len(chunk))
             task.advance(len(chunk))
-    if dropped:
-        context.progress.say(f"collect: {dropped:,} rows are no problems; each has its fate in fates.parquet")
+    if state.dropped:
+        context.progress.say(f"collect: {state.dropped:,} rows are no problems; each has its fate in fates.parquet")
 
 
-def _read_all(
-    sources: tuple[SourceSettings, ...], folder: Path, seed: int
-) -> Iterator[tuple[SourceRow, SourceSettings]]:
-    for source in sources:
-        for row in _read(source, folder, seed):
-            yield row, source
+def _read_all(context: StageContext, sources: tuple[SourceSettings, ...]) -> Iterator[tuple[Found, int, Origin | None]]:
+    """Every row that counts, with the number of its source. What a source leaves out goes to the run's diary."""
+    for number, source in enumerate(sources):
+        if isinstance(source, LabSourceSettings):
+            yield from ((found, number, None) for found in _lab_rows(source, context.recipe.seed))
+            continue
+        origin, tally = origin_of(source, context.folder, context.recipe.seed), Tally()
+        yield from ((found, number, origin) for found in origin.read(tally))
+        if not isinstance(source, FileSourceSettings):
+            context.notice(f"collect: {describe(origin, tally)}")
 
 
-def _read(source: SourceSettings, folder: Path, seed: int) -> Iterator[SourceRow]:
-    if isinstance(source, FileSourceSettings):
-        return read_rows(folder / source.path)
-    return _lab_rows(source, seed)
-
-
-def _lab_rows(source: LabSourceSettings, seed: int) -> Iterator[SourceRow]:
+def _lab_rows(source: LabSourceSettings, seed: int) -> Iterator[Found]:
     from thinkscale.lab.pool import pool_rows
 
-    for number, row in enumerate(pool_rows(source.size, seed), 1):
-        yield SourceRow(f"lab, row {number}", row)
+    for number, values in enumerate(pool_rows(source.size, seed), 1):
+        row = SourceRow(f"lab, row {number}", values)
+        yield Found(row.place, parse_problem(row.values, "lab", {}), row.values)
+
+
+def origin_of(source: SourceSettings, folder: Path, seed: int) -> Origin:
+    """A source of a recipe that lies in files. Raises ConfigError."""
+    assert not isinstance(source, LabSourceSettings)
+    if isinstance(source, CatalogueSourceSettings):
+        wanted = Wanted(seed=seed, years=source.years, limit=source.limit, all_rows=source.all_rows)
+        local = folder / source.local if source.local else None
+        return catalogue_origin(
+            source.name, wanted, folder, local=local, revision=source.revision, columns=source.columns
+        )
+    if isinstance(source, FileSourceSettings):
+        return Origin(
+            name=source.name or Path(source.path).name.split(".")[0],
+            key=source.path,
+            wanted=Wanted(seed=seed),
+            lock_folder=folder,
+            local=folder / source.path,
+            columns=source.columns,
+        )
+    return Origin(
+        name=source.name or source.repository.split("/")[1],
+        key=source.repository,
+        wanted=Wanted(seed=seed, limit=source.limit),
+        lock_folder=folder,
+        repository=source.repository,
+        revision=source.revision,
+        config=source.config,
+        split=source.split,
+        files=source.files,
+        columns=source.columns,
+    )
+
+
+def describe(origin: Origin, tally: Tally) -> str:
+    """A line of what was read of a source, at which commit, and what was left out for which reason."""
+    at = f" at {origin.commit}" if origin.commit else ""
+    left_out = "; ".join(f"{number:,} {why}" for why, number in tally.left_out.items())
+    expected = origin.entry.rows if origin.entry and not origin.wanted.limit else None
+    other = f", where the catalogue knows {expected:,}" if expected not in (None, tally.rows) else ""
+    absent = f"; no column of it says: {', '.join(tally.absent)}" if tally.absent else ""
+    return f"{origin.name}{at}: {tally.rows:,} rows read{other}{f'; left out: {left_out}' if left_out else ''}{absent}"
 
 
 def _expected(sources: tuple[SourceSettings, ...]) -> int:
     return sum(source.size for source in sources if isinstance(source, LabSourceSettings))
 
 
-def _problem_or_fate(row: SourceRow, source: SourceSettings, taken: Taken, policy: str) -> Problem | Fate:
-    name, columns = _naming(source)
-    found = parse_problem(row.values, name, columns)
-    if isinstance(found, Malformed):
-        if policy == "refuse":
+def _records(found: Found, number: int, origin: Origin | None, state: _Collecting) -> Iterator[Record]:
+    """The problem of a row with what the set brings beside it, or its fate."""
+    name = origin.name if origin else "lab"
+    problem = found.problem
+    if isinstance(problem, Malformed):
+        if state.refuse:
             raise DataError(
-                f"{row.place}: {found.reason}: {found.detail}. Mend the row, map the column "
+                f"{found.place}: {problem.reason}: {problem.detail}. Mend the row, map the column "
                 "(collect.sources.N.columns), or set collect.malformed=drop to record such rows and go on"
             )
-        return _fate(_free_id(found.row_id, taken), found.reason, f"{row.place}: {found.detail}")
-    if taken.get(found.id, source) is not source:  # sources of others may count from 0 each
-        found = replace(found, id=f"{name}-{found.id}")
-    if found.id in taken:
-        if policy == "refuse":
+        state.dropped += 1
+        yield _fate(state.ids.take(problem.row_id), problem.reason, f"{found.place}: {problem.detail}")
+        return
+    settled = state.ids.settle(problem, found.row, number, name)
+    if settled is None:
+        if state.refuse:
             raise DataError(
-                f"{row.place}: the id {found.id!r} stands on an earlier row too; ids must be unique (or set "
+                f"{found.place}: the id {problem.id!r} stands on an earlier row too; ids must be unique (or set "
                 "collect.malformed=drop to keep the first of each)"
             )
-        return _fate(_free_id(found.id, taken), "repeated_id", f"{row.place}: the id {found.id} is taken")
-    taken[found.id] = source
-    return found
-
-
-def _naming(source: SourceSettings) -> tuple[str, dict[str, str]]:
-    if isinstance(source, FileSourceSettings):
-        return source.name or Path(source.path).name.split(".")[0], source.columns
-    return "lab", {}
-
-
-def _free_id(wanted: str, taken: Taken) -> str:
-    """`wanted`, or `wanted` with a number: no fate may hide behind another row's id."""
-    free, number = wanted, 2
-    while free in taken:
-        free, number = f"{wanted}#{number}", number + 1
-    taken[free] = None
-    return free
+        state.dropped += 1
+        yield _fate(state.ids.take(problem.id), "repeated_id", f"{found.place}: an earlier row is {problem.id}")
+        return
+    yield settled
+    if origin and origin.entry and origin.entry.brings:
+        yield from brought(origin.entry.brings, settled, found.row, state.count, state.counted_by)
 
 
 def _fate(row_id: str, reason: str, evidence: str) -> Fate:
@@ -108,16 +157,21 @@ def _fate(row_id: str, reason: str, evidence: str) -> Fate:
 
 
 def source_fingerprints(sources: tuple[SourceSettings, ...], folder: Path) -> dict[str, JSON]:
-    """What identifies the content of file sources. DataError where a file is missing."""
-    paths = [source.path for source in sources if isinstance(source, FileSourceSettings)]
-    return {path: file_fingerprint(folder / path, "collect.sources") for path in paths}
+    """What identifies the content of the sources: hashes of local files, commits of the others.
+
+    Raises DataError where a file is missing, or a commit has to be looked up and cannot be.
+    """
+    found: dict[str, JSON] = {}
+    for source in sources:
+        if isinstance(source, FileSourceSettings):
+            found[source.path] = file_fingerprint(folder / source.path, "collect.sources")
+        elif not isinstance(source, LabSourceSettings):
+            found.update(origin_of(source, folder, 0).fingerprints())
+    return found
 
 
 def file_fingerprint(path: Path, setting: str) -> str:
     """A hash of a file that `setting` of the recipe names. DataError where it is missing."""
-    import hashlib
-
     if not path.is_file():
         raise DataError(f"there is no file {path} ({setting}); relative paths start at the recipe's folder")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+    return file_hash(path)

@@ -13,7 +13,7 @@ from thinkscale.config import Recipe
 from thinkscale.credentials import redact
 from thinkscale.errors import StageError
 from thinkscale.progress import Progress
-from thinkscale.records import Grade, Problem, Record, Response, Verdict
+from thinkscale.records import Problem, Record
 from thinkscale.store.notes import Notes
 from thinkscale.store.run import RunDirectory
 
@@ -78,12 +78,3 @@ class StageContext:
     def problems(self) -> dict[str, Problem]:
         """The collected problems by id."""
         return {problem.id: problem for problem in self.records(Problem, "collect")}
-
-    def correct_traces(self) -> dict[str, Response]:
-        """The teacher's first correct response to each problem that has one, by problem id."""
-        verdicts = {grade.response_key: grade.verdict for grade in self.records(Grade, "grade")}
-        traces: dict[str, Response] = {}
-        for response in self.records(Response, "generate"):
-            if verdicts.get(response.key) is Verdict.CORRECT:
-                traces.setdefault(response.problem_id, response)
-        return traces

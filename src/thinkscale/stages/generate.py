@@ -6,24 +6,17 @@ where the share of those passes the recipe's `max_failures`.
 """
 
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import nsmallest
 
-from thinkscale.config import EndpointSettings, GenerateSettings
+from thinkscale.config import GenerateSettings
 from thinkscale.credentials import redact
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
-from thinkscale.engines.meter import Meter
-from thinkscale.errors import StageError
 from thinkscale.keys import content_key, seed_from
 from thinkscale.records import Problem, Response, Role, Sampling
+from thinkscale.stages.asking import Manner, asked_model
 from thinkscale.stages.context import StageContext
-from thinkscale.stages.teachers import Asking, open_cache, open_engine
-from thinkscale.store.notes import JournalDrafts
 from thinkscale.thinking.prompts import user_turn
-
-LEAST_JUDGED = 20
-"""Responses before which the share of failures says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +28,6 @@ class Place:
     sample: int
 
 
-@dataclass(slots=True)
-class _Failures:
-    """Counts failed requests of this invocation, and stops the stage where they are too many."""
-
-    most: float
-    finished: int = 0
-    failed: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-
-    def count(self, error: str | None) -> None:
-        """One more response. Raises StageError."""
-        self.finished += 1
-        if error is None:
-            return
-        self.failed += 1
-        kind = error.split(":", 1)[0]
-        self.reasons[kind] = self.reasons.get(kind, 0) + 1
-        if self.finished >= LEAST_JUDGED and self.failed > self.most * self.finished:
-            counts = ", ".join(f"{number} {kind}" for kind, number in sorted(self.reasons.items()))
-            raise StageError(
-                f"generate: {self.failed} of {self.finished} requests failed ({counts}), the last with: {error}. What "
-                "was answered is stored. Mend the cause and run again with --retry-failed, or raise "
-                "generate.max_failures"
-            )
-
-
 def generate(context: StageContext) -> None:
     """One response for each problem and sample, or for those of a pilot. A failed request is one with finish `error`.
 
@@ -68,51 +35,24 @@ def generate(context: StageContext) -> None:
     stored stays, and the next start asks for the rest.
     """
     settings = context.section(context.recipe.generate)
-    meter = Meter()
-    cache = open_cache(settings, context.folder)
-    asking = Asking(
+    manner = Manner(
         thinking_format=settings.thinking_format,
         thinks=settings.thinks,
-        student=context.recipe.student.model if context.recipe.student else None,
-        folder=context.folder,
-        max_spend=settings.max_spend,
-        spent_before=context.spent_usd(),
-        prices=context.folder / settings.prices if settings.prices else None,
-        cache=cache,
         batch=settings.batch,
-        batch_poll_seconds=settings.batch_poll_seconds,
-        notes=context.notes,
-        drafts=JournalDrafts(context.notes),
-        meter=meter,
-        notice=context.notice,
+        student=context.recipe.student.model if context.recipe.student else None,
     )
-    failures = _Failures(settings.max_failures)
     places: dict[str, Place] = {}
-    try:
-        engine = open_engine(settings.engine, asking)
+    with asked_model(context, settings.engine, settings, manner) as model:
         stage = context.run.journal.stage(context.stage)
-        total, pilot = _extent(context, settings, engine.name)
+        total, pilot = _extent(context, settings, model.engine.name)
         with context.progress.task(
-            context.stage, total, "responses", done=stage.num_units if stage else 0, gauges=meter
+            context.stage, total, "responses", done=stage.num_units if stage else 0, gauges=model.meter
         ) as task:
-            meter.tick = task.look
-            requests = _requests(context, settings, engine.name, places, pilot)
-            with closing(engine.answer(requests)) as completions:  # type: ignore[type-var]  # engines are generators
-                for completion in completions:
-                    place = places.pop(completion.request.key)
-                    response = response_of(completion, place, engine.name, Role.TEACHER)
-                    context.commit(
-                        response.key, place.position, [response], seconds=completion.seconds, usd=completion.usd
-                    )
-                    if not isinstance(settings.engine, EndpointSettings):  # those behind HTTP count as tokens arrive
-                        meter.completion_tokens += completion.usage.completion_tokens
-                    task.advance()
-                    if response.error:
-                        context.run.journal.add_event(context.stage, "failure", response.error)
-                    failures.count(response.error)
-    finally:
-        if cache:
-            cache.close()
+            for completion in model.answers(_requests(context, settings, model.engine.name, places, pilot), task):
+                place = places.pop(completion.request.key)
+                response = response_of(completion, place, model.engine.name, Role.TEACHER)
+                context.commit(response.key, place.position, [response], seconds=completion.seconds, usd=completion.usd)
+                task.advance()
 
 
 def _extent(context: StageContext, settings: GenerateSettings, model: str) -> tuple[int, set[str] | None]:

@@ -24,6 +24,7 @@ from thinkscale.reporting.data import Piece, ReportData, Sample, StageFlow, Swee
 from thinkscale.reporting.writing import write_report
 from thinkscale.stages.context import StageContext
 from thinkscale.stages.evaluate import BASE, STUDENT
+from thinkscale.stages.selection_report import selection_facts
 from thinkscale.stages.teacher_traces import teacher_traces
 from thinkscale.store.atomic import read_json
 from thinkscale.store.run import PROVENANCE_NAME, RunDirectory
@@ -55,6 +56,7 @@ def gather(run: RunDirectory, recipe: Recipe) -> ReportData:
         teachers=tuple(teacher_traces(run)),
         fates=tuple(run.rows(Fate)),
         labels=tuple(_selected_labels(run)),
+        selection=selection_facts(run, recipe, scores),
         cells=cells,
         scores=scores,
         steps=tuple(run.rows(Step)),

@@ -67,13 +67,6 @@ class Asking:
     notice: Callable[[str], None] = field(default=lambda _: None)
 
 
-def open_cache(settings: GenerateSettings, folder: Path) -> RequestCache | None:
-    """The cache that the recipe asks for; only engines that cost something have one."""
-    if settings.cache == "none" or not isinstance(settings.engine, EndpointSettings):
-        return None
-    return RequestCache.open(None if settings.cache == "default" else folder / settings.cache)
-
-
 def check_teacher(settings: GenerateSettings, folder: Path) -> None:
     """Refuses what can be known to be wrong before a run begins. Raises ConfigError, DataError."""
     if settings.batch:

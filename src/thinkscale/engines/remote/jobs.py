@@ -122,7 +122,8 @@ def settle(sending: Sending[Request], failure: Failure | None, ledger: Ledger, m
         if failure is not None:  # pieces hold several tokens, and nobody says how many
             received = max(received, (len(reply.thinking) + len(reply.text)) // CHARACTERS_PER_TOKEN)
         completion = received if reply.completion_tokens is None else max(reply.completion_tokens, received)
-        job.usd += ledger.settle(sending.reservation, prompt, reply.cached_tokens, completion)
+        premium = -(-reply.cache_written_tokens // 4)  # Anthropic: writing to the cache costs 1.25 times the price
+        job.usd += ledger.settle(sending.reservation, prompt + premium, reply.cached_tokens, completion)
     else:
         ledger.release(sending.reservation)
     job.prompt_tokens += prompt

@@ -45,6 +45,8 @@ class Reply:
     """As the server counts them; None where it did not say. Cached ones are included."""
     cached_tokens: int = 0
     """Prompt tokens that the server read from its cache."""
+    cache_written_tokens: int = 0
+    """Prompt tokens that the server wrote to its cache because it was asked to."""
     completion_tokens: int | None = None
     """As the server counts them, thinking included; None where it did not say."""
     thinking_tokens: int | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from thinkscale.cluster import CHUNK_ITEMS, CHUNKS_AHEAD, Job, Work, _Chunk, _pool, ordered_map
+from thinkscale.cluster.pool import CHUNK_ITEMS, CHUNKS_AHEAD, Job, Work, _Chunk, _pool, ordered_map
 from thinkscale.errors import ConfigError
 
 
@@ -113,7 +113,7 @@ def test_only_a_bounded_window_of_items_is_taken() -> None:
     results = ordered_map(job(look), items(), 2)
     assert next(results).item == 0
     assert len(taken) <= (2 * CHUNKS_AHEAD + 1) * CHUNK_ITEMS
-    results.close()  # type: ignore[attr-defined]  # a generator, to its callers an iterator
+    results.close()
 
 
 def fall_asleep(item: int, alone: bool) -> Seen:
@@ -137,7 +137,7 @@ def test_a_process_that_dies_while_it_sends_is_replaced() -> None:
 
 PARENT = """
 import sys
-from tests.test_cluster import fall_asleep, job
+from tests.cluster.test_pool import fall_asleep, job
 from thinkscale.cluster import CHUNK_ITEMS, ordered_map
 
 if __name__ == "__main__":
@@ -150,7 +150,7 @@ if __name__ == "__main__":
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     program = tmp_path / "parent.py"
     program.write_text(PARENT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())

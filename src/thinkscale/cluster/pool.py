@@ -14,16 +14,19 @@ killed it; threads, since the rules are Python and share one core; and fork, whi
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeAlias, TypeVar
+
+from thinkscale.errors import StageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,10 +51,15 @@ class Job(Generic[Item, Result]):
     """The result of an item that kills its process; the text says how it died."""
 
 
-def ordered_map(job: Job[Item, Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """The results of `items` in their order. One worker is this process; an error of the work is raised here."""
+def ordered_map(
+    job: Job[Item, Result], items: Iterable[Item], workers: int, chunk_items: int = CHUNK_ITEMS
+) -> Generator[Result]:
+    """The results of `items` in their order. One worker is this process; an error of the work is raised here.
+
+    `chunk_items` are handed out at a time: few where an item is a lot of work.
+    """
     if workers > 1:
-        with _pool(job, workers) as pool:
+        with _pool(job, workers, chunk_items) as pool:
             yield from pool.results(iter(items))
         return
     with job.open_work() as work:
@@ -116,7 +124,16 @@ def _serve(connection: Connection, job: Job[Item, Result]) -> None:
             try:
                 connection.send([work(item, alone) for item in items])
             except Exception as error:  # noqa: BLE001 (raised again in the process that asked)
-                connection.send(error)
+                connection.send(_portable(error))
+
+
+def _portable(error: Exception) -> Exception:
+    """`error`, or its text where it does not survive the way: one that holds a socket, or takes two arguments."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 (pickling runs the error's own code)
+        return StageError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _end_with_parent() -> None:
@@ -131,6 +148,7 @@ def _end_with_parent() -> None:
 class _Pool(Generic[Item, Result]):
     job: Job[Item, Result]
     processes: list[_Process[Item, Result]]
+    chunk_items: int = CHUNK_ITEMS
     waiting: deque[_Chunk[Item, Result]] = field(default_factory=deque)
 
     def results(self, items: Iterator[Item]) -> Iterator[Result]:
@@ -138,8 +156,8 @@ class _Pool(Generic[Item, Result]):
         more = True
         while more or window:
             while more and len(window) < CHUNKS_AHEAD * len(self.processes):
-                chunk: _Chunk[Item, Result] = _Chunk(list(islice(items, CHUNK_ITEMS)))
-                more = len(chunk.items) == CHUNK_ITEMS
+                chunk: _Chunk[Item, Result] = _Chunk(list(islice(items, self.chunk_items)))
+                more = len(chunk.items) == self.chunk_items
                 if chunk.items:
                     window.append(chunk)
                     self.waiting.append(chunk)
@@ -201,8 +219,8 @@ class _Pool(Generic[Item, Result]):
 
 
 @contextmanager
-def _pool(job: Job[Item, Result], workers: int) -> Iterator[_Pool[Item, Result]]:
-    pool = _Pool(job, [_Process(job) for _ in range(workers)])
+def _pool(job: Job[Item, Result], workers: int, chunk_items: int = CHUNK_ITEMS) -> Iterator[_Pool[Item, Result]]:
+    pool = _Pool(job, [_Process(job) for _ in range(workers)], chunk_items)
     try:
         yield pool
     finally:
