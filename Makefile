@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM := .venv-vllm
+RAY := .venv-ray
 RUN := runs/lab
 
 # One thread each: on shared cores torch's spinning threads are 4 to 10 times slower.
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup demo test check format unit slow test-vllm bench bench-grading bench-queue clean
+.PHONY: setup demo test check format unit slow test-vllm test-ray bench bench-grading bench-queue clean
 
 setup: $(READY)
 
@@ -37,7 +38,7 @@ format: setup
 	$(BIN)/ruff check --fix src tests benchmarks
 
 unit: setup
-	$(BIN)/pytest -m "not slow and not vllm" -n 2
+	$(BIN)/pytest -m "not slow and not vllm and not ray" -n 2
 
 slow: setup  ## the heavy tests: the lab killed at random instants, a full disk
 	$(BIN)/pytest -m slow
@@ -48,6 +49,14 @@ test-vllm: setup $(VLLM)/.ready  ## a real vLLM server on this processor, in an 
 $(VLLM)/.ready: tests/vllm/setup.sh tests/vllm/requirements_of.py
 	rm -rf $(VLLM)
 	PYTHON=$(PYTHON) sh tests/vllm/setup.sh $(VLLM)
+	touch $@
+
+test-ray: setup $(RAY)/.ready  ## partitions over a local two-node Ray cluster, in an environment of its own
+	$(RAY)/bin/python -m pytest -m ray tests/ray
+
+$(RAY)/.ready: pyproject.toml constraints.txt tests/ray/setup.sh
+	rm -rf $(RAY)
+	PYTHON=$(PYTHON) sh tests/ray/setup.sh $(RAY)
 	touch $@
 
 bench: setup  ## measure every figure that the README states
@@ -64,4 +73,4 @@ bench-queue: setup  ## every figure of docs/engines-benchmarks.md, about 25 minu
 	$(BIN)/python benchmarks/queue_run.py --out benchmarks/queue.json
 
 clean:
-	rm -rf $(VENV) $(VLLM) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) $(RAY) runs .pytest_cache .mypy_cache .ruff_cache

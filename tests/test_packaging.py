@@ -34,7 +34,7 @@ def test_no_file_names_a_machine() -> None:
     kept = [
         path
         for path in texts
-        if not {".venv", ".venv-vllm", "runs", ".git", "node_modules"} & set(path.relative_to(PROJECT).parts)
+        if not {".venv", ".venv-ray", ".venv-vllm", "runs", ".git", "node_modules"} & set(path.relative_to(PROJECT).parts)
     ]
     found = [path.name for path in kept if any(mark in path.read_text(errors="replace") for mark in marks)]
     assert found == []

@@ -67,8 +67,17 @@ def root(
 
 
 LISTS = (
-    "--against", "--benchmark", "--budget", "--columns", "--labels", "--method", "--source", "--table", "--waits", "--weak-model",
-)  # fmt: skip
+    "--against",
+    "--benchmark",
+    "--budget",
+    "--columns",
+    "--labels",
+    "--method",
+    "--source",
+    "--table",
+    "--waits",
+    "--weak-model",
+)
 """Options that take several values, as `--budget 500 1000` or `--budget 500 --budget 1000`."""
 
 

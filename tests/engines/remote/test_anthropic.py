@@ -10,7 +10,7 @@ from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from pydantic import TypeAdapter
 
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
-from thinkscale.engines.remote.anthropic_messages import AnthropicMessages
+from thinkscale.engines.remote.anthropic_messages import CACHED_CHARACTERS, AnthropicMessages
 from thinkscale.engines.remote.failures import Failure, FailureKind
 from thinkscale.engines.remote.wire import Outcome, Reply
 from thinkscale.errors import ConfigError
@@ -244,3 +244,24 @@ def test_seeds_keep_samples_apart_though_the_protocol_has_none() -> None:
         request_of(seed=2), Reply(), stream=False
     )
     assert PLAIN.identity(request_of(seed=1)) != PLAIN.identity(request_of(seed=2))
+
+
+def told(system: str) -> ChatRequest:
+    messages = (Message(role="system", content=system), Message(role="user", content="2+2?"))
+    return ChatRequest(key="k", messages=messages, sampling=Sampling(max_tokens=10))
+
+
+def test_a_long_system_turn_is_marked_for_the_cache_and_a_short_one_is_not() -> None:
+    long = "x" * CACHED_CHARACTERS
+    marked, plain = (PLAIN.call(told(text), Reply(), stream=True) for text in (long, long[:-1]))
+    assert marked.body["system"] == [{"type": "text", "text": long, "cache_control": {"type": "ephemeral"}}]
+    TypeAdapter(MessageCreateParamsStreaming).validate_python(dict(marked.body))
+    assert plain.body["system"] == long[:-1]
+    # Writing to the cache costs a quarter more, and that is what a spend cap must reserve.
+    assert 1.24 < marked.prompt_tokens / plain.prompt_tokens < 1.26
+
+
+def test_what_was_written_to_the_cache_is_told_apart() -> None:
+    reply = Reply()
+    PLAIN.take(reply, start(cache_creation_input_tokens=5000, cache_read_input_tokens=0))
+    assert (reply.prompt_tokens, reply.cached_tokens, reply.cache_written_tokens) == (5010, 0, 5000)

@@ -75,7 +75,8 @@ class Price:
     ) -> int:
         """The exact price of one request, in 1e-12 USD. `prompt_tokens` include `cached_tokens`.
 
-        Writing to a provider's cache on request costs extra at some of them; no request of ours asks for it.
+        Writing to a provider's cache on request costs extra at some of them: whoever asks for it (the dialect of
+        Anthropic's messages, for long system turns) counts that as further prompt tokens.
         """
         factor = self.batch_factor if batch else 1.0
         cached = min(cached_tokens, prompt_tokens)
