@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from thinkscale.commands.pilot import projected
-from thinkscale.config import EndpointSettings, EvaluateSettings, GenerateSettings, OpenAIEngineSettings, engine_name
+from thinkscale.config import (
+    CatalogueSourceSettings,
+    EndpointSettings,
+    EvaluateSettings,
+    GenerateSettings,
+    LabelSettings,
+    OpenAIEngineSettings,
+    engine_name,
+)
 from thinkscale.engines.remote.prices import load_prices, price_of
 from thinkscale.engines.remote.turns import prompt_estimate
 from thinkscale.errors import DriftError
@@ -63,19 +71,27 @@ def _work(loaded: LoadedRecipe, stage: str) -> str:
     if stage == "collect" and recipe.collect:
         sizes = [getattr(source, "size", None) for source in recipe.collect.sources]
         known = sum(size for size in sizes if size)
-        of_files = "the rows of the files" if None in sizes else ""
-        return " and ".join(part for part in (f"{known:,} rows" if known else "", of_files) if part)
+        named = [source.name for source in recipe.collect.sources if isinstance(source, CatalogueSourceSettings)]
+        of_files = "the rows of the files" if sizes.count(None) > len(named) else ""
+        return " and ".join(part for part in (f"{known:,} rows" if known else "", ", ".join(named), of_files) if part)
     if stage == "label" and recipe.label:
-        models = len(recipe.label.weak_models)
-        return f"{models * recipe.label.weak_samples} attempt(s) a problem with a correct trace"
+        return _labelling(recipe.label)
     if stage == "select" and recipe.select:
-        return f"{recipe.select.count:,} examples"
+        return "every row that passes" if recipe.select.sampler == "all" else f"{recipe.select.count:,} examples"
     if stage == "train" and recipe.train and recipe.select:
         steps = -(-recipe.select.count // recipe.train.effective_batch_size) * recipe.train.epochs
         return f"{steps:,} steps of {recipe.train.effective_batch_size} rows"
     if stage == "evaluate" and recipe.evaluate:
         return _sweep(recipe.evaluate, loaded)
     return "what the stages before it made"
+
+
+def _labelling(settings: LabelSettings) -> str:
+    """What is asked of each problem."""
+    asked = [name for name, section in (("domain", settings.domain), ("rating", settings.rating)) if section]
+    attempts = len(settings.weak_models) * settings.weak_samples
+    parts = [*asked, *([f"{attempts} attempt(s)"] if attempts else []), "the length of the trace"]
+    return f"{', '.join(parts)} for each problem{'' if settings.problems == 'all' else ' with a correct trace'}"
 
 
 def _generation(

@@ -8,7 +8,14 @@ interpolation (a recipe must read as what it does).
 """
 
 from thinkscale.config.base import PLACEMENT, Settings, identity_of
-from thinkscale.config.collect import CollectSettings, FileSourceSettings, LabSourceSettings, SourceSettings
+from thinkscale.config.collect import (
+    CatalogueSourceSettings,
+    CollectSettings,
+    FileSourceSettings,
+    HubSourceSettings,
+    LabSourceSettings,
+    SourceSettings,
+)
 from thinkscale.config.engines import (
     AnthropicEngineSettings,
     EndpointSettings,
@@ -28,6 +35,7 @@ from thinkscale.config.teach import GenerateSettings, GradeSettings
 __all__ = [
     "PLACEMENT",
     "AnthropicEngineSettings",
+    "CatalogueSourceSettings",
     "CollectSettings",
     "EndpointSettings",
     "EngineSettings",
@@ -35,6 +43,7 @@ __all__ = [
     "FileSourceSettings",
     "GenerateSettings",
     "GradeSettings",
+    "HubSourceSettings",
     "LabSourceSettings",
     "LabelSettings",
     "LocalEngineSettings",
