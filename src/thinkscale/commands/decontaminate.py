@@ -47,7 +47,7 @@ def decontaminate(
     _require_files(pool, against, out, report)
     if rule not in RULES:
         raise ConfigError(f"--rule {rule}: there is no such rule; the rules are {', '.join(RULES)}")
-    benchmarks = [_benchmark(reference) for reference in against]
+    benchmarks = [_benchmark(reference) for reference in dict.fromkeys(against)]
     names, hits = _hits(pool, benchmarks, rule, words, traces)
     touched = {hit.row for hit in hits}
     total = 0

@@ -73,6 +73,15 @@ class _Part:
     others: list[Candidate]
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a search keeps of the rows that it has looked at, without its index of the items."""
+
+    unrelated: Integers
+    parts: tuple[_Part, ...]
+    num_rows: int
+
+
 class Search:
     """Items given as words, looked for in rows given as words, under a rule of `words.RULES`."""
 
@@ -105,6 +114,16 @@ class Search:
         self._num_rows += rows.num_rows
         chosen[[other.row for other in others]] = True
         return np.flatnonzero(chosen).tolist()
+
+    def gathered(self) -> Gathered:
+        """For another search for the same items, perhaps in another process, to join."""
+        return Gathered(self._unrelated, tuple(self._parts), self._num_rows)
+
+    def join(self, other: Gathered) -> None:
+        """Takes rows that another search looked at as if it had looked at them itself, now."""
+        self._unrelated = self._unrelated + other.unrelated
+        self._parts += [replace(part, first=part.first + self._num_rows) for part in other.parts]
+        self._num_rows += other.num_rows
 
     def candidates(self) -> Iterator[Candidate]:
         """Pairs of all rows that were looked at: first those that share n-grams, part by part, then short ones."""

@@ -18,11 +18,11 @@ rarity. Boilerplate left in, they told the same problem from a different one les
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thinkscale.curation.candidates import LONG_SPAN, Candidate, Search
+from thinkscale.curation.candidates import LONG_SPAN, Candidate, Gathered, Search
 from thinkscale.curation.ngrams import DEFAULT_N
 from thinkscale.curation.words import DEFAULT, S1, Tokens, rows_between, tokens, words_compared, words_of
 
@@ -76,6 +76,14 @@ class Hit:
     span: str
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is kept of rows that were looked over, to be joined to what others have seen."""
+
+    search: Gathered
+    texts: Mapping[int, tuple[str, str | None]]
+
+
 class Overlaps:
     """Looks over a pool part by part, then tells the hits. What it holds grows with what overlaps, not with the pool.
 
@@ -108,6 +116,16 @@ class Overlaps:
             self._texts[self._num_rows + row] = texts[row], answers[row]
         self._num_rows += len(texts)
         return near
+
+    def looked(self) -> Looked:
+        """What it has seen, without the items, which everybody has."""
+        return Looked(self._search.gathered(), self._texts)
+
+    def join(self, other: Looked) -> None:
+        """Takes rows that another looked over for the same items as if it had done so itself, now."""
+        self._texts.update({self._num_rows + row: text for row, text in other.texts.items()})
+        self._num_rows += other.search.num_rows
+        self._search.join(other.search)
 
     def hits(self) -> list[Hit]:
         """The hits of all rows that were looked at, by row and then by order of the items, one for each pair."""

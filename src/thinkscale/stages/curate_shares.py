@@ -12,17 +12,17 @@ any number of shares, ranges and workers.
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from thinkscale.cluster import HERE, Backend, connected, map_partitions
 from thinkscale.curation.duplicates import Edges
-from thinkscale.curation.overlap import Benchmark, Hit, Overlaps
-from thinkscale.curation.words import Integers, tokens
+from thinkscale.curation.overlap import Benchmark, Hit, Looked, Overlaps
+from thinkscale.curation.words import tokens
 from thinkscale.stages.near_duplicates import (
     DEFAULT_MIB,
     Comparison,
@@ -74,33 +74,8 @@ class Seen:
 
     rows: "pl.DataFrame"
     faults: "pl.DataFrame"
-    overlaps: "Overlapping"
+    overlaps: Looked
     num_grams: Rows
-
-
-@dataclass(frozen=True, slots=True)
-class Overlapping:
-    """What `Overlaps` gathers of rows, without the index, which everybody has."""
-
-    unrelated: Integers
-    parts: tuple[Any, ...]
-    texts: Mapping[int, tuple[str, str | None]]
-    num_rows: int
-
-    @classmethod
-    def gathered(cls, overlaps: Overlaps) -> "Overlapping":
-        """That of `overlaps`."""
-        search = overlaps._search
-        return cls(search._unrelated, tuple(search._parts), overlaps._texts, overlaps._num_rows)
-
-    def join(self, overlaps: Overlaps) -> None:
-        """Adds this to `overlaps`, as if it had looked at these rows itself, after those that it has seen."""
-        search, first = overlaps._search, overlaps._num_rows
-        search._unrelated = search._unrelated + self.unrelated
-        search._parts += [replace(part, first=part.first + first) for part in self.parts]
-        search._num_rows += self.num_rows
-        overlaps._texts.update({row + first: text for row, text in self.texts.items()})
-        overlaps._num_rows += self.num_rows
 
 
 @contextmanager
@@ -125,7 +100,7 @@ def measured(
             rows.append(seen.rows)
             faults.append(seen.faults)
             counts.append(seen.num_grams)
-            seen.overlaps.join(overlaps)
+            overlaps.join(seen.overlaps)
         edges = spilled_edges(rooms, counts, curation.comparison, limits, where)
         yield SharedMeasures(
             pl.concat(rows) if rows else pl.DataFrame(),
@@ -151,4 +126,4 @@ def look(rooms: Rooms, curation: Curation, overlaps: Overlaps, share: Share) -> 
     own = copy.deepcopy(overlaps)
     own.look(texts, answers, found)
     rows = frame.select(*curation.narrow, characters=pl.col(curation.question).str.len_chars())
-    return Seen(rows, faults, Overlapping.gathered(own), spill_words(rooms, curation.comparison.n, share, found))
+    return Seen(rows, faults, own.looked(), spill_words(rooms, curation.comparison.n, share, found))
