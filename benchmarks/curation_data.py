@@ -1,4 +1,4 @@
-"""The real pool and the five benchmarks of THINKSCALE_DATA, and hand labels of pairs of texts."""
+"""The real pool and the five benchmarks of THINKSCALE_DATA, and labels of pairs of texts that were read."""
 
 import gzip
 import hashlib
@@ -103,7 +103,7 @@ def letters_key(text: str) -> str:
 
 
 def text_hash(text: str) -> str:
-    """What a hand label knows of a text."""
+    """What a label knows of a text."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -118,7 +118,7 @@ def place(of: PoolRow | Item) -> str:
 
 
 def label_rows(name: str) -> list[dict[str, str]]:
-    """The hand labels of `curation_labels/NAME.jsonl`."""
+    """The labels of `curation_labels/NAME.jsonl`."""
     return [json.loads(line) for line in (LABELS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
