@@ -6,8 +6,9 @@ The pool and the benchmarks are those of THINKSCALE_DATA; two rules side by side
 - Known overlaps: pairs that a slow reference finds (lower case, everything but a-z and 0-9 dropped, exact equality).
 - Planted copies and look-alikes (curation_edits.py, curation_wrappers.py, curation_lookalikes.py): 100 of each, and as
   many as there are up to 50 of each kind for the intervals by kind. A copy is found where a hit names its item.
-- Precision: rows of the pool with their strongest hit beyond the exact ones, read one by one: all of them where there are
-  at most 300, else those with the smallest hash, so that a changed rule keeps the pairs and labels that it still hits.
+- Precision: rows of the pool with their strongest hit beyond the exact ones, read one by one: all of them where there
+  are at most 300, else those with the smallest hash, so that a changed rule keeps the pairs and labels that it still
+  hits.
 - Recall on real pairs: of those labelled `same`, drawn by shared words whatever the rules say. The default rule's
   numbers were chosen on them; so the same is done for pairs that were read afterwards (questions of LIMO).
 
