@@ -6,6 +6,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+OTHERS = {".venv", ".venv-ray", ".venv-vllm", "runs", ".git", "node_modules"}
+"""Folders that hold no text of ours."""
 
 
 def test_pip_and_uv_read_the_same_pins() -> None:
@@ -31,10 +33,6 @@ def test_no_file_names_a_machine() -> None:
     """No absolute path of a home or work folder, and no host of a package registry, in anything that is committed."""
     marks = ("/" + "work/", "/" + "root/", "/" + "opt/pypi", "find" + "-links")
     texts = [path for path in PROJECT.rglob("*") if path.suffix in {".py", ".md", ".toml", ".yaml", ".txt", ".json"}]
-    kept = [
-        path
-        for path in texts
-        if not {".venv", ".venv-ray", ".venv-vllm", "runs", ".git", "node_modules"} & set(path.relative_to(PROJECT).parts)
-    ]
+    kept = [path for path in texts if not OTHERS & set(path.relative_to(PROJECT).parts)]
     found = [path.name for path in kept if any(mark in path.read_text(errors="replace") for mark in marks)]
     assert found == []

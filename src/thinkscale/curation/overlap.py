@@ -11,7 +11,7 @@ Boilerplate counts for nothing (`candidates.py`): n-grams of rows that share lit
 many items. Both ways are covered: the smaller of the two may be the row or the item.
 
 The numbers were chosen on 609 pairs that were read and labelled (benchmarks/curation_labels/overlaps.jsonl); how the
-rule does on fresh ones is measured by benchmarks/curation_recall.py. Rejected: shares of shorter n-grams, and of n-grams
+rule does on fresh ones is measured by benchmarks/curation_recall.py. Rejected: shares of shorter n-grams, and those
 weighted by rarity. Boilerplate left in, they told the same problem from a different one less well on those pairs than
 plain 8-grams: area under the curve 0.978 (3 words), 0.982 (5) and 0.987 (8, weighted) against 0.989.
 """
