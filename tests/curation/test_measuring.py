@@ -3,11 +3,14 @@
 import weakref
 from collections.abc import Iterator
 
+import pytest
+
 from thinkscale.curation.funnel import decide
 from thinkscale.curation.likeness import Against, Comparing, common_run
 from thinkscale.curation.measuring import graded, measure
 from thinkscale.curation.rules import Rules
 from thinkscale.curation.sampling import SAMPLERS
+from thinkscale.errors import DataError
 from thinkscale.records import Finish, Grade, Label, Problem, Response, Role, Sampling, Verdict
 
 TRAINS = "A train leaves Rome at noon and travels 240 miles at 60 miles an hour; when does it arrive in Turin?"
@@ -178,3 +181,16 @@ def test_a_common_run_is_the_beginning_or_end_or_the_longest_within() -> None:
     assert run_of(["a", "b", "a", "b", "c"], ["a", "b", "c"]) == ["a", "b", "c"]
     assert run_of(["a", "b"], ["b", "a"]) == []
     assert run_of([], ["b", "a"]) == []
+
+
+def test_lengths_that_a_tokenizer_counted_go_before_those_of_the_responses() -> None:
+    counted = Label(problem_id="a", name="trace_tokens", value="70", by="Qwen", evidence="response r1")
+    found = measure([problem("a")], [(response("r1", "a", 100), None), (response("r2", "a", 90), None)], [counted])
+    assert found.traces["tokens"].to_list() == [70, 90]
+
+
+@pytest.mark.parametrize(("name", "value"), [("pass_rate", "1"), ("pass_rate", "3/2"), ("trace_tokens", "long")])
+def test_a_label_that_cannot_be_read_is_named(name: str, value: str) -> None:
+    label = Label(problem_id="a", name=name, value=value, by="somebody", evidence="response r1")
+    with pytest.raises(DataError, match=f"label {name} of a by somebody"):
+        measure([problem("a")], labels=[label])

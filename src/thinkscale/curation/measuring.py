@@ -3,22 +3,29 @@
 Traces stream through and only narrow facts of them stay, so memory grows with the questions alone.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import TypeVar
 
+from thinkscale.curation.difficulty import PassRate, pass_rate_of
 from thinkscale.curation.likeness import Against, Comparing, edge_columns, overlap_columns, search
 from thinkscale.curation.measures import COLUMNS, QUESTION, Measures, table
 from thinkscale.curation.overlap import Overlaps
 from thinkscale.curation.quality import QuestionLimits, TraceLimits, response_faults, rule_names, trace_rule_names
 from thinkscale.curation.taxonomy import UNKNOWN, given_domain
 from thinkscale.curation.words import Tokens, rows_between, tokens
+from thinkscale.errors import DataError
 from thinkscale.records import Grade, Label, Problem, Response
 
 TRACES_AT_ONCE, QUESTIONS_AT_ONCE = 500, 20_000
 ANY_LENGTH = TraceLimits(min_tokens=0, max_tokens=2**62)
 """Bounds on length are decided, not measured."""
 
+OF_RESPONSE = "response "
+"""In the evidence of a label `trace_tokens`: the response that was counted."""
+
 Columns = dict[str, list[object]]
+Value = TypeVar("Value")
 
 
 def measure(
@@ -30,7 +37,7 @@ def measure(
     languages: tuple[str, ...] = ("en",),
     question_rules: Collection[str] | None = None,
 ) -> Measures:
-    """The measures of `problems`, whose ids are unique.
+    """The measures of `problems`, whose ids are unique. DataError on a label whose value cannot be read.
 
     `answers` are the teacher's, each with its grade; answers and labels of other problems are passed over. Of two
     labels of one name the later one counts, unless its value is `unknown`. Where `question_rules` are given, no other
@@ -41,12 +48,16 @@ def measure(
     numbers, questions, references = _take_problems(
         problems, rule_names() if question_rules is None else question_rules, QuestionLimits(languages=languages), made
     )
-    _take_labels(labels, numbers, made)
+    counted = _take_labels(labels, numbers, made)
     words = tokens(questions, comparing.rule)
     if against:
         made["overlaps"] = _question_overlaps(questions, references, words, against, comparing)
     in_traces = search(against, comparing, traces=True) if against and comparing.traces else None
     places = _take_answers(answers, numbers, questions, in_traces, made)
+    made["traces"]["tokens"] = [
+        counted.get(str(key), tokens)
+        for key, tokens in zip(made["traces"]["response_key"], made["traces"]["tokens"], strict=True)
+    ]
     if in_traces:
         for column, values in overlap_columns(in_traces.hits(), places).items():
             made["overlaps"][column] += values
@@ -119,9 +130,11 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _take_labels(labels: Iterable[Label], numbers: Mapping[str, int], made: Mapping[str, Columns]) -> None:
+def _take_labels(labels: Iterable[Label], numbers: Mapping[str, int], made: Mapping[str, Columns]) -> dict[str, int]:
+    """The labels' facts. Returns the lengths of traces that a tokenizer counted, by the key of the response."""
     rows = made["rows"]
-    rates: dict[tuple[int, str], tuple[int, int]] = {}
+    rates: dict[tuple[int, str], PassRate] = {}
+    counted: dict[str, int] = {}
     for label in labels:
         row = numbers.get(label.problem_id)
         if row is None or label.value == UNKNOWN:
@@ -131,11 +144,20 @@ def _take_labels(labels: Iterable[Label], numbers: Mapping[str, int], made: Mapp
         elif label.name == "rating":
             rows["rating"][row] = _number(label.value)
         elif label.name == "pass_rate":
-            correct, _, graded = label.value.partition("/")
-            model = label.evidence if label.by == "source" and label.evidence else label.by
-            rates[row, model] = int(correct), int(graded)
-    for (row, model), (right, all_graded) in sorted(rates.items()):
-        _add(made["attempts"], row, model, right, all_graded)
+            model, rate = _read(label, pass_rate_of)
+            rates[row, model] = rate
+        elif label.name == "trace_tokens" and label.evidence.startswith(OF_RESPONSE):
+            counted[label.evidence.removeprefix(OF_RESPONSE)] = _read(label, lambda label: int(label.value))
+    for (row, model), rate in sorted(rates.items(), key=lambda item: item[0]):
+        _add(made["attempts"], row, model, rate.correct, rate.graded)
+    return counted
+
+
+def _read(label: Label, reader: Callable[[Label], Value]) -> Value:
+    try:
+        return reader(label)
+    except ValueError as error:
+        raise DataError(f"label {label.name} of {label.problem_id} by {label.by}: {label.value!r}: {error}") from error
 
 
 def _question_overlaps(
