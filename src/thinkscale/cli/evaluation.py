@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from thinkscale.cli.options import Overrides, print_text
+from thinkscale.cli.options import Endpoints, Overrides, print_text
 from thinkscale.keys import JSON
 
 
@@ -14,7 +14,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command are its parameters
     benchmark: Annotated[list[str], typer.Option(help="NAME, NAME:100, or a file; may be repeated")],
     out: Annotated[Path, typer.Option(help="the run directory")],
     engine: Annotated[str, typer.Option(help="local: in this process; openai: servers that take token ids")] = "local",
-    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; may be repeated: several are one pool")] = None,
+    endpoint: Endpoints = None,
     tokenizer: Annotated[str | None, typer.Option(help="where the model's name is not that of its tokenizer")] = None,
     method: Annotated[list[str] | None, typer.Option(help="truncation, budget_forcing, class_conditional")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="thinking tokens, or none; may be repeated")] = None,

@@ -6,7 +6,25 @@ from typing import Annotated
 
 import typer
 
-from thinkscale.cli.options import MaxSpend, Overrides, Pilot, RetryFailed, print_text
+from thinkscale.cli.options import (
+    Batch,
+    Cache,
+    Effort,
+    Endpoints,
+    EndpointsFile,
+    Fresh,
+    KeyFile,
+    KeyVariable,
+    MaxFailures,
+    MaxSpend,
+    Overrides,
+    Pilot,
+    Prices,
+    Quiet,
+    RetryFailed,
+    ThinkingTokens,
+    print_text,
+)
 from thinkscale.keys import JSON
 
 
@@ -15,8 +33,8 @@ def generate(  # noqa: PLR0913 - the options of a command are its parameters
     out: Annotated[Path, typer.Option(help="a run directory, or a table: OUT.jsonl with its run in OUT.jsonl.run")],
     model: Annotated[str | None, typer.Option(help="the name under which it is served, a folder, or a Hub id")] = None,
     engine: Annotated[str, typer.Option(help="openai (any such server), anthropic, local, scripted")] = "openai",
-    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; may be repeated: several are one pool")] = None,
-    endpoints_file: Annotated[str | None, typer.Option(help="a file with one base URL on each line")] = None,
+    endpoint: Endpoints = None,
+    endpoints_file: EndpointsFile = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="send token ids (vLLM), so that long traces are saved as they grow")
     ] = None,
@@ -30,24 +48,24 @@ def generate(  # noqa: PLR0913 - the options of a command are its parameters
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="a name of `thinkscale list prompts`")] = None,
     thinking_format: Annotated[str | None, typer.Option(help="of a local teacher, or one that gets token ids")] = None,
-    thinking_tokens: Annotated[int | None, typer.Option(help="with --engine anthropic: budget of thinking")] = None,
-    effort: Annotated[str | None, typer.Option(help="with --engine anthropic: of adaptive thinking")] = None,
-    key_variable: Annotated[str | None, typer.Option(help="environment variable with the API key or keys")] = None,
-    key_file: Annotated[str | None, typer.Option(help="a file with one key on each line")] = None,
+    thinking_tokens: ThinkingTokens = None,
+    effort: Effort = None,
+    key_variable: KeyVariable = None,
+    key_file: KeyFile = None,
     requests_per_minute: Annotated[float | None, typer.Option(help="of each key")] = None,
     tokens_per_minute: Annotated[float | None, typer.Option(help="of each key")] = None,
     max_in_flight: Annotated[int | None, typer.Option(min=1, help="for each endpoint and key; 1024")] = None,
     max_spend: MaxSpend = None,
-    prices: Annotated[str | None, typer.Option(help="a file of prices that go before the built-in ones")] = None,
-    max_failures: Annotated[float | None, typer.Option(help="share of failed requests that stops the run; 0.1")] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="the provider's batch API: slower, half the price")] = False,
-    cache: Annotated[str | None, typer.Option(help="replies kept for every run: default, none, or a file")] = None,
+    prices: Prices = None,
+    max_failures: MaxFailures = None,
+    batch: Batch = False,
+    cache: Cache = None,
     pilot: Pilot = None,
     retry_failed: RetryFailed = False,
-    fresh: Annotated[bool, typer.Option(help="discard what was made under other settings")] = False,
+    fresh: Fresh = False,
     seed: int = 42,
     overrides: Overrides = None,
-    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Generate reasoning traces from a teacher. Run it again to go on where it stopped."""
     from thinkscale.commands.generate import GenerateOptions

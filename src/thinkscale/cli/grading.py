@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from thinkscale.cli.options import Quiet
+
 
 def grade(  # noqa: PLR0913 - the options of a command are its parameters
     rows: Annotated[Path, typer.Argument(help="rows with `reference` and `response`, or results of other tools")],
@@ -26,7 +28,7 @@ def grade(  # noqa: PLR0913 - the options of a command are its parameters
     cpu_seconds: Annotated[float, typer.Option(min=0.1, help="CPU time of a program on one test")] = 5.0,
     memory_mib: Annotated[int, typer.Option(min=64, help="memory of a program")] = 1024,
     isolation: Annotated[str | None, typer.Option(help="what keeps programs in: bubblewrap or namespaces")] = None,
-    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Judge responses against references, one verdict a row, in order."""
     from thinkscale.commands.grade import GradeOptions, open_judge

@@ -5,7 +5,24 @@ from typing import Annotated
 
 import typer
 
-from thinkscale.cli.options import MaxSpend, Overrides, RetryFailed, print_text
+from thinkscale.cli.options import (
+    Batch,
+    Cache,
+    Effort,
+    Endpoints,
+    EndpointsFile,
+    Fresh,
+    KeyFile,
+    KeyVariable,
+    MaxFailures,
+    MaxSpend,
+    Overrides,
+    Prices,
+    Quiet,
+    RetryFailed,
+    ThinkingTokens,
+    print_text,
+)
 
 
 def label(  # noqa: PLR0913 - the options of a command are its parameters
@@ -34,25 +51,25 @@ def label(  # noqa: PLR0913 - the options of a command are its parameters
     weak_max_tokens: Annotated[int | None, typer.Option(min=1, help="of an attempt; 8192")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="counts traces: `lab`, a folder or a Hub id")] = None,
     engine: Annotated[str, typer.Option(help="of all models: openai (any such server), anthropic, local")] = "openai",
-    endpoint: Annotated[list[str] | None, typer.Option(help="base URL; may be repeated: several are one pool")] = None,
-    endpoints_file: Annotated[str | None, typer.Option(help="a file with one base URL on each line")] = None,
-    thinking_tokens: Annotated[int | None, typer.Option(help="with --engine anthropic: budget of thinking")] = None,
-    effort: Annotated[str | None, typer.Option(help="with --engine anthropic: of adaptive thinking")] = None,
-    key_variable: Annotated[str | None, typer.Option(help="environment variable with the API key or keys")] = None,
-    key_file: Annotated[str | None, typer.Option(help="a file with one key on each line")] = None,
+    endpoint: Endpoints = None,
+    endpoints_file: EndpointsFile = None,
+    thinking_tokens: ThinkingTokens = None,
+    effort: Effort = None,
+    key_variable: KeyVariable = None,
+    key_file: KeyFile = None,
     requests_per_minute: Annotated[float | None, typer.Option(help="of each key at each endpoint")] = None,
     tokens_per_minute: Annotated[float | None, typer.Option(help="of each key at each endpoint")] = None,
     max_in_flight: Annotated[int | None, typer.Option(min=1, help="calls at a time, each key and endpoint")] = None,
     max_spend: MaxSpend = None,
-    prices: Annotated[str | None, typer.Option(help="a file of prices that go before the built-in ones")] = None,
-    max_failures: Annotated[float | None, typer.Option(help="share of failed requests that stops the run; 0.1")] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="the provider's batch API: slower, half the price")] = False,
-    cache: Annotated[str | None, typer.Option(help="replies kept for every run: default, none, or a file")] = None,
+    prices: Prices = None,
+    max_failures: MaxFailures = None,
+    batch: Batch = False,
+    cache: Cache = None,
     retry_failed: RetryFailed = False,
-    fresh: Annotated[bool, typer.Option(help="discard what was made under other settings")] = False,
+    fresh: Fresh = False,
     seed: int = 42,
     overrides: Overrides = None,
-    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Label problems by domain, difficulty and trace length. Run it again to go on where it stopped."""
     from thinkscale.commands.label import Asked, LabelOptions

@@ -20,6 +20,19 @@ Pilot = Annotated[
 ]
 MaxSpend = Annotated[float | None, typer.Option(min=0, metavar="USD", help="stop before the teacher costs more")]
 
+Endpoints = Annotated[list[str] | None, typer.Option(help="base URL; may be repeated: several are one pool")]
+EndpointsFile = Annotated[str | None, typer.Option(help="a file with one base URL on each line")]
+ThinkingTokens = Annotated[int | None, typer.Option(help="with --engine anthropic: budget of thinking")]
+Effort = Annotated[str | None, typer.Option(help="with --engine anthropic: of adaptive thinking")]
+KeyVariable = Annotated[str | None, typer.Option(help="environment variable with the API key or keys")]
+KeyFile = Annotated[str | None, typer.Option(help="a file with one key on each line")]
+Prices = Annotated[str | None, typer.Option(help="a file of prices that go before the built-in ones")]
+MaxFailures = Annotated[float | None, typer.Option(help="share of failed requests that stops the run; 0.1")]
+Batch = Annotated[bool, typer.Option("--batch", help="the provider's batch API: slower, half the price")]
+Cache = Annotated[str | None, typer.Option(help="replies kept for every run: default, none, or a file")]
+Fresh = Annotated[bool, typer.Option(help="discard what was made under other settings")]
+Quiet = Annotated[bool, typer.Option(help="no progress")]
+
 
 def print_json(value: object) -> None:
     """For a program to read."""

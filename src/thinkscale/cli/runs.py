@@ -10,6 +10,7 @@ from thinkscale.cli.options import (
     MaxSpend,
     Overrides,
     Pilot,
+    Quiet,
     RecipeName,
     RetryFailed,
     RunFolder,
@@ -27,7 +28,7 @@ def run(  # noqa: PLR0913 - the options of a command are its parameters
     retry_failed: RetryFailed = False,
     pilot: Pilot = None,
     max_spend: MaxSpend = None,
-    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a recipe to its report. Run it again to go on where it stopped."""
     from thinkscale.commands.run import run as command
