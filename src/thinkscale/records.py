@@ -51,6 +51,16 @@ class Verdict(StrEnum):
     """The grader cannot decide: no reference, an unreadable reference, or its own failure."""
 
 
+class Cut(StrEnum):
+    """Where a token limit ended a response."""
+
+    NONE = "none"
+    """Nowhere: the answer ended by itself, also behind a thinking that its budget closed."""
+    THINKING = "thinking"
+    """No answer was asked for."""
+    ANSWER = "answer"
+
+
 class Decision(StrEnum):
     """What a stage did with a row."""
 
@@ -217,12 +227,44 @@ class Score:
     budget_tokens: int | None
     waits: int
     variant: str
-    """Wait string, prompt class, or empty where the method has no variants."""
+    """What tells settings of one method apart beside budget and waits, such as a wait string or a prompt class."""
     problem_id: str
     sample: int
     response_key: str
     verdict: Verdict
     thinking_tokens: int
+    answer_tokens: int = 0
+    generated_tokens: int = 0
+    """All that a run of its own would generate for this score: thinking, answer, and what was thrown away for it."""
+    cut: Cut = Cut.NONE
+    answer: str | None = None
+    """Names the class of equal answers among the samples of this problem; None where there is no answer to vote with."""
+    logprob: float | None = None
+    """Mean log-probability (nats) of the tokens that the model drew; None where the engine does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What a reward model or a judge gives a response: larger is better, on a scale of its own."""
+
+    response_key: str
+    problem_id: str
+    by: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A trajectory generated a second time, to see whether the engine gives the same tokens again."""
+
+    model: str
+    benchmark: str
+    problem_id: str
+    sample: int
+    num_tokens: int
+    """Of the first time: thinking and answers."""
+    first_difference: int | None = None
+    """Position of the first token that differs; None where all agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +277,8 @@ class Cell:
     budget_tokens: int | None
     waits: int
     variant: str
+    k: int = 1
+    """Samples that one answer is made of, by vote or by choice."""
     num_problems: int
     num_scores: int
     accuracy: float
@@ -245,16 +289,21 @@ class Cell:
     accuracy_of_finished: float
     """Correct over all that were not cut off (0 where all were): the other bound."""
     mean_thinking_tokens: float
+    mean_generated_tokens: float = 0.0
+    """All tokens that one answer takes: thinking and answer of each of `k` samples, and what was thrown away."""
     over_budget: int
     """Scores whose thinking exceeds the budget by more than 10 tokens."""
     correct: int
     wrong: int
     no_answer: int
     cut_off: int
+    cut_in_thinking: int = 0
+    cut_in_answer: int = 0
+    """`cut_off` in its two parts."""
     ungradable: int
 
 
-Record: TypeAlias = Problem | Response | Grade | Label | Fate | Example | Pair | Step | Score | Cell
+Record: TypeAlias = Problem | Response | Grade | Label | Fate | Example | Pair | Step | Score | Reward | Replay | Cell
 
 
 R = TypeVar("R")

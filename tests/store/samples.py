@@ -15,7 +15,9 @@ from thinkscale.records import (
     Pair,
     Problem,
     Record,
+    Replay,
     Response,
+    Reward,
     Role,
     Sampling,
     Score,
@@ -85,6 +87,11 @@ CELL = Cell(
 )
 
 EVERY_KIND: dict[str, Sequence[Record]] = {
+    "rewards": (Reward(response_key="k", problem_id="lab-1", by="a judge", value=-0.1),),
+    "replays": (
+        Replay(model="tiny", benchmark="lab-math", problem_id="lab-1", sample=0, num_tokens=7),
+        Replay(model="tiny", benchmark="lab-math", problem_id="lab-1", sample=1, num_tokens=7, first_difference=0),
+    ),
     "problems": (
         problem(1),
         Problem(

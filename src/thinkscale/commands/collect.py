@@ -21,6 +21,7 @@ from thinkscale.sources.ids import Ids
 from thinkscale.sources.origins import Origin, catalogue_origin
 from thinkscale.sources.problems import Malformed
 from thinkscale.sources.reading import Found, Tally, Wanted
+from thinkscale.sources.repairs import repaired_problem, repairs_text
 from thinkscale.sources.tables import open_table
 from thinkscale.stages.collect import WORDS, describe
 from thinkscale.store.tables import TABLE_OF, write_table
@@ -125,6 +126,7 @@ class _Reading:
         self._problems = [0 for _ in origins]
         self._reasons: dict[str, int] = {}
         self._records: dict[str, int] = {}
+        self._repaired = 0
 
     def settled(self) -> Iterator[tuple[Problem, Found, Origin]]:
         """The problems of all sources under ids of their own; what became none is written to the fates."""
@@ -136,7 +138,9 @@ class _Reading:
                     self._drop(origin, found, problem)
                 elif settled := ids.settle(problem, found.row, number, origin.name):
                     self._problems[number] += 1
-                    yield settled, found, origin
+                    whole = repaired_problem(settled)
+                    self._repaired += whole is not settled
+                    yield whole, found, origin
                 else:
                     self._drop(
                         origin,
@@ -176,6 +180,7 @@ class _Reading:
         if self._reasons:
             reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(self._reasons.items()))
             lines.append(f"{sum(self._reasons.values()):,} rows are no problems: {reasons}")
+        lines += [repairs_text(self._repaired)] if self._repaired else []
         written = [f"{number:,} {name}" for name, number in self._records.items() if name != "problems"]
         lines.append(", ".join([f"{sum(self._problems):,} problems", *written]))
         return "\n".join(lines)

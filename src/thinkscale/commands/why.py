@@ -13,6 +13,7 @@ from thinkscale.errors import DataError
 from thinkscale.keys import JSON
 from thinkscale.records import Example, Fate, Grade, Label, Problem, Record, Response, to_row
 from thinkscale.settings import load_settings
+from thinkscale.sources.repairs import RECORD
 from thinkscale.stages.measuring import stored_measures
 from thinkscale.stages.selection_rules import rules_of
 from thinkscale.store.run import RunDirectory
@@ -92,6 +93,7 @@ def why_text(found: dict[str, JSON]) -> str:
     lines = [f"{found['id']}"]
     for row in _rows(found, "problem"):
         lines += [f"  question    {row['question']}", f"  reference   {row['reference']}   (source {row['source']})"]
+        lines += _repairs(row)
     verdicts = {row["response_key"]: row for row in _rows(found, "grade")}
     for row in _rows(found, "response"):
         verdict = verdicts.get(row["key"], {})
@@ -109,6 +111,18 @@ def why_text(found: dict[str, JSON]) -> str:
         verdict_text = "passes" if row["passes"] else "objects"
         lines.append(f"    {row['filter']!s:<13} {verdict_text:<8} {row['reason']}  {row['evidence']}".rstrip())
     return "\n".join(lines)
+
+
+def _repairs(problem: dict[str, JSON]) -> list[str]:
+    """What collecting put back into a damaged row."""
+    extra = problem["extra"]
+    record = extra.get(RECORD) if isinstance(extra, dict) else None
+    fields = record if isinstance(record, dict) else {}
+    return [
+        f"  repaired    {name}: {', '.join(map(str, commands))}"
+        for name, commands in fields.items()
+        if isinstance(commands, list)
+    ]
 
 
 def _rows(found: dict[str, JSON], name: str) -> list[dict[str, JSON]]:

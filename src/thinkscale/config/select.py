@@ -2,11 +2,13 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from thinkscale.config.base import Settings
+from thinkscale.config.base import PLACEMENT, Settings
+from thinkscale.errors import ConfigError
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+LEAST_MEMORY_MIB = 256
 
 
 class KeepRuleSettings(Settings):
@@ -95,6 +97,28 @@ class SelectSettings(Settings):
     solved_above: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="a weak model solves a problem where more than this share of its attempts is correct"
     )
+    workers: str = Field(
+        default="local:1",
+        description="where texts are measured: local (every core), local:2 (so many processes), ray:auto, ray:HOST:PORT",
+        json_schema_extra=PLACEMENT,
+    )
+    memory_mib: int = Field(
+        default=1024,
+        ge=LEAST_MEMORY_MIB,
+        description="what each process that measures may hold; more goes by shares, over spill files",
+        json_schema_extra=PLACEMENT,
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _can_be_asked(cls, workers: str) -> str:
+        from thinkscale.cluster.backends import backend
+
+        try:
+            backend(workers)
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("workers ")) from error
+        return workers
 
 
 MEASURED = ("languages", "against", "overlap_rule", "ngram_words", "check_traces")

@@ -1,7 +1,8 @@
 """collect: rows of the sources become problems, or fates that say why not.
 
 Where a source brings traces, grades and labels with its questions (s1's 59,000), they are stored beside the problems,
-as the records that the later stages would have made (sources/brought.py).
+as the records that the later stages would have made (sources/brought.py). Where a JSON escape took the first letter of
+a LaTeX command it is put back, and the row says so (sources/repairs.py).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from thinkscale.sources.ids import Ids
 from thinkscale.sources.origins import Origin, catalogue_origin, file_hash
 from thinkscale.sources.problems import Malformed, parse_problem
 from thinkscale.sources.reading import Found, Tally, Wanted
+from thinkscale.sources.repairs import repaired_problem, repairs_text
 from thinkscale.stages.context import StageContext
 
 ROWS_PER_UNIT = 500
@@ -36,6 +38,7 @@ class _Collecting:
     count: Callable[[str], int] = count_words
     counted_by: str = WORDS
     dropped: int = 0
+    repaired: int = 0
 
 
 def collect(context: StageContext) -> None:
@@ -56,6 +59,8 @@ def collect(context: StageContext) -> None:
             task.advance(len(chunk))
     if state.dropped:
         context.progress.say(f"collect: {state.dropped:,} rows are no problems; each has its fate in fates.parquet")
+    if state.repaired:
+        context.notice(f"collect: {repairs_text(state.repaired)}")
 
 
 def _read_all(context: StageContext, sources: tuple[SourceSettings, ...]) -> Iterator[tuple[Found, int, Origin | None]]:
@@ -147,9 +152,11 @@ def _records(found: Found, number: int, origin: Origin | None, state: _Collectin
         state.dropped += 1
         yield _fate(state.ids.take(problem.id), "repeated_id", f"{found.place}: an earlier row is {problem.id}")
         return
-    yield settled
+    whole = repaired_problem(settled)
+    state.repaired += whole is not settled
+    yield whole
     if origin and origin.entry and origin.entry.brings:
-        yield from brought(origin.entry.brings, settled, found.row, state.count, state.counted_by)
+        yield from brought(origin.entry.brings, whole, found.row, state.count, state.counted_by)
 
 
 def _fate(row_id: str, reason: str, evidence: str) -> Fate:

@@ -25,7 +25,9 @@ from thinkscale.records import (
     Pair,
     Problem,
     Record,
+    Replay,
     Response,
+    Reward,
     Score,
     Step,
     from_row,
@@ -46,6 +48,8 @@ TABLES: dict[str, type[Record]] = {
     "pairs": Pair,
     "steps": Step,
     "scores": Score,
+    "rewards": Reward,
+    "replays": Replay,
     "cells": Cell,
 }
 TABLE_OF: dict[type, str] = {record_type: name for name, record_type in TABLES.items()}
