@@ -6,12 +6,13 @@ READY := $(VENV)/.ready
 VLLM := .venv-vllm
 RAY := .venv-ray
 RUN := runs/lab
+REHEARSALS := runs/rehearsals
 
 # One thread each: on shared cores torch's spinning threads are 4 to 10 times slower.
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup demo test check format unit slow test-vllm test-ray bench bench-grading bench-queue clean
+.PHONY: setup demo rehearse test check format unit slow test-vllm test-ray bench bench-grading bench-queue clean
 
 setup: $(READY)
 
@@ -25,6 +26,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: setup  ## the whole chain on a laptop: runs/lab/report.html
 	$(BIN)/thinkscale run lab --out $(RUN)
+
+rehearse: setup  ## both studies through every stage, with the lab's model and a few rows
+	$(BIN)/thinkscale run s1-3b --rehearse --out $(REHEARSALS)/s1-3b
+	$(BIN)/thinkscale run s1-32b --rehearse --out $(REHEARSALS)/s1-32b
 
 test: check unit  ## everything fast
 

@@ -1,29 +1,34 @@
 """What curating the real pool takes: 75,154 questions read, filtered, decontaminated, freed of duplicates, sampled.
 
-python benchmarks/curation.py --out benchmarks/curation.json [--runs 5]
+python benchmarks/curation.py --out benchmarks/curation.json [--runs 3]
 
-The pool and the five benchmarks are those of THINKSCALE_DATA. Every run is a process of its own: wall seconds from its
-start to its end, CPU seconds of all its threads, the highest resident memory, and the seconds of each part. Stated are
-medians over the runs, and the load of the machine before them.
+The pool and the five benchmarks are those of THINKSCALE_DATA. It is what `thinkscale select` does (columns of files,
+`measured`, `decide`), but for the writing of files, under both rules, in one process and in two. Every run is a process
+of its own: wall seconds from its start to its end, CPU seconds of all its processes and threads, and the highest
+resident memory of all its processes together, sampled. Stated are medians over the runs, and the load of the machine
+before them.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 DATA = Path(os.environ.get("THINKSCALE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data"))
 POOL = ("math_train", "deepscaler_difficulty", "dapo_math_17k", "gsm8k_train", "aime_1983_2023", "numina_cot_2k")
 BENCHMARKS = ("math500.jsonl", "aime24.jsonl", "amc23.jsonl", "olympiadbench_oe_en.jsonl.gz", "mmlu_val.jsonl")
-COUNT, SEED = 1_000, 42
+COUNT, SEED, MEMORY_MIB = 1_000, 42, 512
 COLUMNS = {"numina_cot_2k": {"question": "instruction", "solution": "response"}}
 """Columns that the readers do not know by themselves."""
+SAMPLE_SECONDS = 0.02
 
 
 class Watch:
@@ -41,87 +46,132 @@ class Watch:
         self._before = now
 
 
-def one_run(rule: str) -> dict[str, Any]:
-    """One run in this process."""
+class Memory(threading.Thread):
+    """The highest sum of resident sizes of a process and all that it has started."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.pid, self.peak_kib, self.num_processes, self.ended = pid, 0, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(SAMPLE_SECONDS):
+            sizes = [size for pid in family(self.pid) if (size := resident_kib(pid))]
+            self.peak_kib, self.num_processes = max(self.peak_kib, sum(sizes)), max(self.num_processes, len(sizes))
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and all below it."""
+    yield pid
+    try:
+        threads = [Path(task, "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:  # it has just ended
+        return
+    for children in threads:
+        for child in children:
+            yield from family(int(child))
+
+
+def resident_kib(pid: int) -> int:
+    """What a process has in memory, 0 where it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def one_run(rule: str, workers: str) -> dict[str, Any]:
+    """One run in this process and its workers."""
     watch = Watch()
+    from thinkscale.config import SelectSettings
     from thinkscale.curation.funnel import decide
-    from thinkscale.curation.likeness import Against, Comparing
-    from thinkscale.curation.measuring import measure
+    from thinkscale.curation.likeness import Against
     from thinkscale.curation.rules import Rules
-    from thinkscale.records import Problem
-    from thinkscale.sources.files import read_rows
-    from thinkscale.sources.problems import parse_problem
+    from thinkscale.sources.columns import columns_of_files
+    from thinkscale.stages.measuring import measured
 
     watch.lap("imports")
+    settings = SelectSettings(overlap_rule=rule, workers=workers, memory_mib=MEMORY_MIB)  # type: ignore[arg-type]
+    rules = Rules(count=COUNT, need=frozenset(), need_correct=False)
+    items: list[int] = []
 
-    def read(folder: str, file: str) -> list[Problem]:
-        name = file.partition(".")[0]
-        rows = (parse_problem(row.values, name, COLUMNS.get(name, {})) for row in read_rows(DATA / folder / file))
-        return [row for row in rows if isinstance(row, Problem)]
+    def against() -> Iterator[Against]:
+        import polars as pl
 
-    pool = [problem for name in POOL for problem in read("pool", f"{name}.jsonl.gz")]
-    against = [
-        Against(
-            name=file.partition(".")[0],
-            ids=tuple(item.id for item in items),
-            questions=tuple(item.question for item in items),
-            answers=tuple(item.reference for item in items),
-        )
-        for file in BENCHMARKS
-        for items in [read("benchmarks", file)]
-    ]
-    watch.lap("read")
-    measures = measure(pool, against=against, comparing=Comparing(rule=rule))
-    watch.lap("measure")
-    decisions = decide(measures, Rules(count=COUNT, need=frozenset(), need_correct=False), SEED)
+        for file in BENCHMARKS:
+            rows = pl.concat(columns_of_files([DATA / "benchmarks" / file]))
+            items.append(len(rows))
+            ids, questions, answers = (tuple(rows[name].to_list()) for name in ("id", "question", "reference"))
+            yield Against(name=file.partition(".")[0], ids=ids, questions=questions, answers=answers)
+
+    pool = columns_of_files([DATA / "pool" / f"{name}.jsonl.gz" for name in POOL], COLUMNS)
+    with tempfile.TemporaryDirectory() as scratch:
+        measures = measured(pool, (), (), against(), settings, Path(scratch), rules.question_rules)
+    watch.lap("read and measure")
+    decisions = decide(measures, rules, SEED)
     watch.lap("decide")
+    used = os.times()
     return {
-        "questions": len(pool),
-        "items": sum(len(item.ids) for item in against),
+        "questions": len(measures.rows),
+        "items": sum(items),
         "parts": watch.parts,
         "rows_left": {step.name: step.rows_out for step in decisions.steps},
-        "cpu_seconds": round(time.process_time(), 2),
-        "peak_memory_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "cpu_seconds": round(used.user + used.system + used.children_user + used.children_system, 2),
     }
 
 
-def parts_of_likeness() -> dict[str, Any]:
-    """Seconds of the parts of `measure` that compare texts, by themselves, with the texts at hand."""
-    from thinkscale.curation.duplicates import edges, kept
+def parts_of_measuring() -> dict[str, Any]:
+    """Seconds of the parts of measuring, by themselves, one after the other in this process."""
+    import polars as pl
+
+    from thinkscale.curation.duplicates import edges
+    from thinkscale.curation.likeness import described
     from thinkscale.curation.overlap import Benchmark, Questions, overlaps
+    from thinkscale.curation.quality.columns import question_fault_table
     from thinkscale.curation.words import tokens
-    from thinkscale.sources.files import read_rows
+    from thinkscale.sources.columns import columns_of_files
 
-    def column(path: Path) -> list[str]:
-        rows = (row.values for row in read_rows(path))
-        return [str(row.get("problem") or row.get("question") or row.get("instruction")) for row in rows]
-
-    pool = [text for name in POOL for text in column(DATA / "pool" / f"{name}.jsonl.gz")]
-    items = [text for file in BENCHMARKS for text in column(DATA / "benchmarks" / file)]
+    question_fault_table(pl.DataFrame({"question": ["How many?"]}))
     watch = Watch()
-    watch.lap("reading")
-    words = tokens(pool)
+    pool = pl.concat(columns_of_files([DATA / "pool" / f"{name}.jsonl.gz" for name in POOL], COLUMNS))
+    watch.lap("read")
+    items = pl.concat(columns_of_files([DATA / "benchmarks" / file for file in BENCHMARKS]))
+    texts, answers = pool["question"].to_list(), pool["reference"].to_list()
+    asked = items["question"].to_list()
+    watch.lap("benchmarks")
+    question_fault_table(pool.select("question", "reference", "kind", "tests", "source"))
+    watch.lap("faults")
+    words = tokens(texts)
     watch.lap("words")
-    benchmark = Benchmark("all", Questions([str(i) for i in range(len(items))], items, [None] * len(items)))
-    overlaps(Questions(pool, pool, [None] * len(pool)), [benchmark], found=words)
+    benchmark = Benchmark("all", Questions(items["id"].to_list(), asked, items["reference"].to_list()))
+    overlaps(Questions(texts, texts, answers), [benchmark], found=words)
     watch.lap("overlaps")
     pairs = edges(words)
     watch.lap("edges")
-    kept(pairs, range(len(pool)))
-    watch.lap("kept")
-    del watch.parts["reading"]
-    characters = sum(len(text) for text in pool)
+    described(pairs, dict(enumerate(texts)), dict(enumerate(answers)))
+    watch.lap("spans")
+    del watch.parts["benchmarks"]
+    characters = sum(len(text) for text in texts)
     return {"characters": characters, "words": len(words.hashes), "edges": len(pairs.a), "parts": watch.parts}
 
 
 def in_a_process(*arguments: str) -> dict[str, Any]:
-    """What one run says, with the wall seconds of its whole process."""
-    started = time.perf_counter()
+    """What one run says, with the wall seconds and the memory of its whole process and of those that it starts."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
-    command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return {**found, "wall_seconds": round(time.perf_counter() - started, 2)}
+    command = [sys.executable, __file__, "--child", *arguments]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    memory = Memory(process.pid)
+    memory.start()
+    said, _ = process.communicate()
+    wall = round(time.perf_counter() - started, 2)
+    memory.ended.set()
+    memory.join()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed")
+    found: dict[str, Any] = json.loads(said)
+    peak = round(memory.peak_kib / 1024)
+    return {**found, "wall_seconds": wall, "peak_memory_mib": peak, "processes": memory.num_processes}
 
 
 def median_parts(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -135,41 +185,41 @@ def median_parts(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def measured(rule: str, num_runs: int) -> dict[str, Any]:
+def curated(rule: str, workers: str, num_runs: int) -> dict[str, Any]:
     """Medians over runs of whole selections under a rule."""
-    runs = [in_a_process("--child", rule) for _ in range(num_runs)]
+    load = round(os.getloadavg()[0], 2)
+    runs = [in_a_process(rule, workers) for _ in range(num_runs)]
     walls = [run["wall_seconds"] for run in runs]
     return {
-        "questions": runs[0]["questions"],
-        "items": runs[0]["items"],
-        "rows_left": runs[0]["rows_left"],
+        **{name: runs[0][name] for name in ("questions", "items", "rows_left")},
         "wall_seconds_median": statistics.median(walls),
         "wall_seconds": walls,
         "cpu_seconds_median": statistics.median(run["cpu_seconds"] for run in runs),
-        "peak_memory_megabytes_max": max(run["peak_memory_megabytes"] for run in runs),
+        "peak_memory_mib_max": max(run["peak_memory_mib"] for run in runs),
+        "processes": max(run["processes"] for run in runs),
+        "load_before": load,
         "parts": median_parts(runs),
     }
 
 
 def main() -> None:
-    """Measures each rule in turn, then the parts alone."""
+    """Measures each rule in one process and in two, then the parts alone."""
     parser = argparse.ArgumentParser(description="curation of the real pool")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        found = parts_of_likeness() if options.child == "likeness" else one_run(options.child)
+        found = parts_of_measuring() if options.child == ["parts"] else one_run(*options.child)
         sys.stdout.write(json.dumps(found))
         return
-    likeness = [in_a_process("--child", "likeness") for _ in range(options.runs)]
-    alone = {key: value for key, value in likeness[0].items() if key != "wall_seconds"}
-    report = {
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "default": measured("default", options.runs),
-        "s1": measured("s1", options.runs),
-        "likeness": {**alone, "parts": median_parts(likeness)},
+    report: dict[str, Any] = {"cores": os.cpu_count(), "memory_mib_setting": MEMORY_MIB}
+    for rule in ("default", "s1"):
+        report[rule] = {workers: curated(rule, workers, options.runs) for workers in ("local:1", "local:2")}
+    alone = [in_a_process("parts") for _ in range(options.runs)]
+    report["parts_alone"] = {
+        **{name: alone[0][name] for name in ("characters", "words", "edges")},
+        "parts": median_parts(alone),
     }
     text = json.dumps(report, indent=2) + "\n"
     if options.out:

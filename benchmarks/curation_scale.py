@@ -32,10 +32,10 @@ from math_cases import DATA
 from scale_pool import write_pool
 
 from thinkscale.cluster import backend
+from thinkscale.curation.keeping import repeats
 from thinkscale.curation.overlap import Benchmark, Questions
 from thinkscale.curation.sampling import Candidate, select
 from thinkscale.stages.curate_shares import Curation, SharedMeasures, measured
-from thinkscale.stages.keeping import repeats
 from thinkscale.stages.near_duplicates import Limits
 
 BENCHMARKS = {
@@ -119,30 +119,42 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def curate(paths: list[Path], scratch: Path, workers: str, memory_mib: int) -> dict[str, object]:
-    """One whole curation; counts and seconds of its parts."""
+    """One whole curation; counts, seconds of its parts, and the highest memory of this process at the end of each."""
     seconds: dict[str, float] = {}
+    peaks = {"start": asking_mib()}
     began = time.monotonic()
     where, limits = backend(workers), Limits.within(memory_mib)
     with measured(paths, scratch, Curation(benchmarks=benchmarks()), limits, where) as found:
         seconds["rows"] = time.monotonic() - began
-        counts = {"rows": len(found.rows), "faulty": found.faults["row"].n_unique()}
+        peaks["rows"] = asking_mib()
+        faulty = found.faults.select(pl.col("row").unique()).collect(engine="streaming")["row"].to_numpy()
+        counts = {"rows": len(found.rows), "faulty": len(faulty)}
         left = np.ones(len(found.rows), np.bool_)
-        left[found.faults["row"].unique().to_numpy()] = False
+        left[faulty] = False
         counts["contaminated"] = len({hit.row for hit in found.hits})
         left[sorted({hit.row for hit in found.hits})] = False
         with timed(seconds, "duplicates"):
             counts["edges"], counts["duplicates"] = drop_duplicates(found, left)
+        peaks["duplicates"] = asking_mib()
     with timed(seconds, "sample"):
         counts["left"], counts["picks"] = int(left.sum()), sample(found.rows, left)
-    return {"counts": counts, "seconds": {**seconds, "all": time.monotonic() - began}}
+    peaks["sample"] = asking_mib()
+    return {"counts": counts, "seconds": {**seconds, "all": time.monotonic() - began}, "asking_mib_after": peaks}
+
+
+def asking_mib() -> float:
+    """The highest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def drop_duplicates(found: SharedMeasures, left: np.ndarray) -> tuple[int, int]:
     """Takes rows that repeat a longer question (the earlier of equals) out of `left`; edges and rows dropped."""
-    lengths = found.rows["characters"].to_numpy().astype(np.int64)
-    ranks = np.full(len(left), -1, np.int64)
-    order = np.flatnonzero(left)[np.argsort(-lengths[left], kind="stable")]
-    ranks[order] = np.arange(len(order))
+    shorter = ~found.rows["characters"].to_numpy()
+    ranks = np.full(len(left), -1, np.int32)
+    order = np.flatnonzero(left).astype(np.int32)
+    order = order[np.argsort(shorter[order], kind="stable")]
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    del shorter, order
     num_edges = 0
 
     def counted() -> Iterator[object]:
@@ -185,7 +197,7 @@ def one(times: int, folder: Path, workers: str, memory_mib: int) -> dict[str, ob
         "cpu_seconds": own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime,
         # Not ru_maxrss of the children: it counts the parent's pages that a child has between fork and exec.
         "peak_worker_mib": memory.worker_kib / 1024,
-        "peak_asking_mib": own.ru_maxrss / 1024,
+        "peak_asking_mib": asking_mib(),
         "peak_sum_mib": memory.sum_kib / 1024,
         "spill_mib": memory.spill_bytes / (1 << 20),
         "memory_mib": memory_mib,

@@ -93,9 +93,9 @@ def results(folder: Path) -> dict[str, object]:
     found = analyse(data)
     return {
         "stage_seconds": stage_seconds(folder),
-        "truncation": [_comparison(item) for item in found.spans],
-        "waits": [_comparison(item) for item in found.wait_effects],
-        "base_to_student": [_comparison(item) for item in found.versus_base],
+        "truncation": [_comparison(item) for item in found.spans.items],
+        "waits": [_comparison(item) for item in found.wait_effects.items],
+        "base_to_student": [_comparison(item) for item in found.versus_base.items],
         "savings": [_saving(item) for item in data.savings],
     }
 

@@ -111,3 +111,13 @@ class Terminal:
         assert found == code, err
         assert "Traceback" not in err
         return err
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    """The command in an empty folder, with a cache of its own and no keys."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return Terminal(monkeypatch, capsys)

@@ -14,7 +14,7 @@ FLOORS: dict[str, int] = {
     "errors": 0, "keys": 0, "records": 0, "settings": 0,
     "thinking": 1, "grading": 1, "curation": 1, "statistics": 1, "lab": 1,
     "engines": 2, "sources": 2, "training": 2, "store": 2, "progress": 2, "recipes": 2,
-    "sandbox": 2, "cluster": 2, "credentials": 2,
+    "sandbox": 2, "cluster": 2, "credentials": 2, "energy": 2, "handover": 2,
     "config": 3, "reporting": 3, "verification": 3,
     "stages": 4,
     "pipeline": 5,

@@ -282,7 +282,7 @@ def test_a_list_option_takes_several_values_at_once() -> None:
 def test_a_sweep_beyond_the_context_is_refused_with_both_numbers(tmp_path: Path) -> None:
     message = refused("evaluate", "--model", "lab", "--benchmark", "lab_numeric:1", "--out", str(tmp_path / "run"))
     assert "1,024" in message
-    assert "evaluate.max_thinking_tokens" in message
+    assert "evaluate.max_answer_tokens" in message
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,14 @@ def test_named_sources_become_one_table(tmp_path: Path, local: Path, name: str) 
     ]
 
 
+def test_years_are_of_the_sets_that_state_them(tmp_path: Path, local: Path) -> None:
+    options = CollectOptions(local=local, years=(2000, 2022))
+    collect(("math", "aime"), tmp_path / "out.jsonl", None, options)
+    assert [item.question for item in records(tmp_path / "out.jsonl", Problem)] == ["a?", "b?", "2022?"]
+    with pytest.raises(ConfigError, match="--years: of math none states years"):
+        collect(("math",), tmp_path / "out.jsonl", None, options)
+
+
 def test_files_of_ones_own_are_sources_too(tmp_path: Path, local: Path) -> None:
     mine = write(tmp_path / "mine.jsonl", [{"text": "c?"}, {"text": ""}, {"text": "c?"}])
     options = CollectOptions(local=local, columns={"question": "text"}, limit=3)

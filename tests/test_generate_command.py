@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generating import MODEL, Terminal, asking, says, teacher, write_problems
+from tests.generating import MODEL, Terminal, asking, says, teacher, terminal, write_problems
 from thinkscale import pipeline
 from thinkscale.engines.scripted.backend import ScriptedBackend
 from thinkscale.engines.scripted.faults import Fault, FaultPlan
@@ -16,17 +16,9 @@ from thinkscale.keys import JSON
 from thinkscale.sources.files import read_rows
 from thinkscale.stages.report import report
 
+__all__ = ["terminal"]
+
 CLAUDE = "claude-sonnet-4-5"
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
-    """In an empty folder, with a cache of its own and no keys."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return Terminal(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generating import Terminal, end_children, started
+from tests.generating import Terminal, end_children, started, terminal
 from tests.stages.labelling import MODEL, classifier, classifying, rater
 from thinkscale.engines.scripted.backend import ScriptedBackend
 from thinkscale.engines.scripted.options import ServerOptions
@@ -17,6 +17,8 @@ from thinkscale.engines.scripted.server import ReplayServer, running_server
 from thinkscale.keys import JSON
 from thinkscale.sources.files import read_rows
 
+__all__ = ["terminal"]
+
 COLUMNS = ["problem_id", "name", "value", "by", "evidence"]
 
 
@@ -24,16 +26,6 @@ COLUMNS = ["problem_id", "name", "value", "by", "evidence"]
 def children() -> Iterator[None]:
     yield
     end_children()
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
-    """In an empty folder, with a cache of its own and no keys."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return Terminal(monkeypatch, capsys)
 
 
 def write(name: str, rows: list[dict[str, JSON]]) -> str:

@@ -18,7 +18,8 @@ from thinkscale.keys import JSON
 from thinkscale.records import Fate, Problem
 from thinkscale.settings import load_settings
 from thinkscale.sources.files import read_rows, write_rows
-from thinkscale.stages.measuring import measure_run, stored_measures
+from thinkscale.stages.measuring import measure_run
+from thinkscale.stages.stored_measures import stored_measures
 from thinkscale.store.run import RunDirectory
 
 QUESTIONS = (
@@ -279,3 +280,17 @@ def test_a_folder_stands_for_the_tables_in_it(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(ConfigError, match="a folder without a table `problems`"):
         inputs_of((tmp_path / "none",), None, None, None)
+
+
+def test_labels_are_read_as_the_command_label_reads_them(tmp_path: Path) -> None:
+    pool, out, report = problems(tmp_path), tmp_path / "out.jsonl", tmp_path / "fates.jsonl"
+    labels = tmp_path / "labels.jsonl"
+    write_rows(
+        labels, [{"problem_id": f"q{number}", "name": "domain", "value": "Number theory"} for number in range(5)]
+    )
+    select(Inputs(problems=(pool,), labels=labels), out, {"count": 1}, report=report)
+    (kept,) = [row for row in rows_of(report) if row["decision"] == "kept"]
+    assert kept["evidence"].endswith("in 11, one of 1 domains")
+    write_rows(labels, [{"problem_id": "q0", "name": "pass_rate", "value": "half", "by": "small"}])
+    with pytest.raises(DataError, match=r"labels.jsonl:1: the value of a `pass_rate` is `correct/graded`"):
+        select(Inputs(problems=(pool,), labels=labels), out, {"count": 1})

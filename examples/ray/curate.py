@@ -16,11 +16,11 @@ import numpy as np
 import polars as pl
 
 from thinkscale.cluster import backend
+from thinkscale.curation.keeping import repeats
 from thinkscale.curation.overlap import Benchmark, Questions
 from thinkscale.errors import ThinkscaleError
 from thinkscale.sources.benchmarks import load_benchmark
 from thinkscale.stages.curate_shares import Curation, SharedMeasures, measured
-from thinkscale.stages.keeping import repeats
 from thinkscale.stages.near_duplicates import Limits
 
 
@@ -48,7 +48,7 @@ def fates(found: SharedMeasures, threshold: float) -> pl.DataFrame:
     """The first thing that is wrong with each row. Of duplicates the longest question stays, the first of equals."""
     fate = np.full(len(found.rows), "kept", dtype=object)
     evidence = np.full(len(found.rows), "", dtype=object)
-    for row, reason, text in found.faults.reverse().iter_rows():
+    for row, reason, text in found.faults.collect().reverse().iter_rows():
         fate[row], evidence[row] = "faulty", f"{reason}: {text}"
     for hit in reversed(found.hits):
         if fate[hit.row] != "faulty":

@@ -25,6 +25,7 @@ from thinkscale.config import (
     identity_of,
     recipe_source,
 )
+from thinkscale.config.scorers import RewardScorerSettings
 from thinkscale.credentials import export_hub_token
 from thinkscale.engines.catalogue import model_identity, model_path, require_local, require_train
 from thinkscale.errors import ConfigError, DriftError, StoppedError
@@ -33,16 +34,19 @@ from thinkscale.progress import Progress
 from thinkscale.records import Finish, Kind, Response
 from thinkscale.sandbox.isolation import find_isolation
 from thinkscale.settings import Loaded, dump_settings, load_settings
-from thinkscale.sources.benchmarks import benchmark_json
+from thinkscale.sources.benchmarks import asked_json, benchmark_json
+from thinkscale.stages.benchmarks import benchmarks_of, references_of, templates_of
 from thinkscale.stages.collect import collect, file_fingerprint, source_fingerprints
 from thinkscale.stages.context import StageContext
-from thinkscale.stages.evaluate import evaluate, load_benchmarks, sweep_settings
+from thinkscale.stages.evaluate import evaluate
+from thinkscale.stages.evaluate_cells import sweep_settings
+from thinkscale.stages.evaluate_jobs import check_models
 from thinkscale.stages.generate import generate
 from thinkscale.stages.grade import grade
 from thinkscale.stages.label import check_label, label, label_engines, label_identity, needs_local
 from thinkscale.stages.label import forget_failed as forget_failed_labels
-from thinkscale.stages.measuring import references
 from thinkscale.stages.report import report
+from thinkscale.stages.scorers import check_scorers
 from thinkscale.stages.select import select
 from thinkscale.stages.selection_rules import rules_of
 from thinkscale.stages.teachers import check_teacher
@@ -69,13 +73,13 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "collect": Stage(collect, (), version=2),
+    "collect": Stage(collect, (), version=3),
     "generate": Stage(generate, ("collect",)),
     "grade": Stage(grade, ("collect", "generate"), version=2),
     "label": Stage(label, ("collect",), may_read=("generate", "grade"), version=3),
-    "select": Stage(select, ("collect",), may_read=("generate", "grade", "label"), version=2),
+    "select": Stage(select, ("collect",), may_read=("generate", "grade", "label"), version=3),
     "train": Stage(train, ("select",)),
-    "evaluate": Stage(evaluate, (), may_read=("train",), version=2),
+    "evaluate": Stage(evaluate, (), may_read=("train",), version=3),
 }
 """In the order in which they run. The report is not among them: it holds no rows and is made anew each time."""
 
@@ -158,11 +162,14 @@ def _outside(loaded: LoadedRecipe, stage: str) -> dict[str, JSON]:
         found["student"] = {"format": student.thinking_format, "model": model_identity(student.model)}
     if stage == "evaluate":
         found["resamples"] = recipe.report.resamples
+        scorers = recipe.evaluate.scorers if recipe.evaluate else ()
+        models = [item.reward for item in scorers if isinstance(item, RewardScorerSettings)]
+        found["scorers"] = [model_identity(name) for name in models]
     if stage == "select":
-        found["benchmarks"] = [benchmark_json(item) for item in references(recipe, loaded.folder)]
+        found["benchmarks"] = [benchmark_json(item) for item in references_of(recipe, loaded.folder)]
     if stage == "evaluate" and recipe.evaluate:
-        benchmarks = load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
-        found["benchmarks"] = [benchmark_json(item) for item in benchmarks]
+        benchmarks = benchmarks_of(recipe.evaluate, recipe.seed, loaded.folder)
+        found["benchmarks"] = [asked_json(item) for item in benchmarks]
     return found
 
 
@@ -206,7 +213,10 @@ def run_recipe(
         _settle_drift(loaded, run, fresh)
         if retry_failed:
             _forget_failed(run)
-        run.write_provenance(collect_provenance(sys.argv[1:], recipe.seed, _determinism(recipe)))
+        asked = {name: f"{item.name} {item.key}" for name, item in templates_of(recipe.evaluate, loaded.folder).items()}
+        run.write_provenance(
+            {**collect_provenance(sys.argv[1:], recipe.seed, _determinism(recipe)), "prompt_templates": {**asked}}
+        )
         for name in wanted:
             context = StageContext(name, recipe, loaded.folder, run, progress, pilot if name == "generate" else None)
             _run_stage(context, identity(loaded, name, run))
@@ -215,6 +225,17 @@ def run_recipe(
             report(StageContext("report", recipe, loaded.folder, run, progress))
             run.write_manifest()
     return out
+
+
+def check_recipe(loaded: LoadedRecipe) -> None:
+    """What can be said against a recipe without its files, models or servers. Raises ConfigError."""
+    recipe = loaded.recipe
+    stages_of(recipe)
+    if recipe.evaluate:
+        sweep_settings(recipe.evaluate)
+        check_models(recipe)
+    if recipe.select:
+        rules_of(recipe.select)
 
 
 def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
@@ -229,13 +250,15 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
         source_fingerprints(recipe.collect.sources, loaded.folder)
     if recipe.evaluate:
         sweep_settings(recipe.evaluate)
-        benchmarks = load_benchmarks(recipe.evaluate, recipe.seed, loaded.folder)
+        check_models(recipe)
+        check_scorers(recipe.evaluate.scorers)
+        benchmarks = benchmarks_of(recipe.evaluate, recipe.seed, loaded.folder)
         if any(problem.kind is Kind.CODE for benchmark in benchmarks for problem in benchmark.problems):
             find_isolation(recipe.grade.isolation if recipe.grade else None)
     check_label(recipe, loaded.folder)
     if recipe.select:
         rules_of(recipe.select)
-        references(recipe, loaded.folder)
+        references_of(recipe, loaded.folder)
     if recipe.generate:
         check_teacher(recipe.generate, loaded.folder)
     labellers = label_engines(recipe.label) if recipe.label else ()

@@ -238,9 +238,36 @@ class Score:
     """All that a run of its own would generate for this score: thinking, answer, and what was thrown away for it."""
     cut: Cut = Cut.NONE
     answer: str | None = None
-    """Names the class of equal answers among the samples of this problem; None where there is no answer to vote with."""
+    """Names the class of equal answers among the problem's samples; None where there is no answer to vote with."""
     logprob: float | None = None
     """Mean log-probability (nats) of the tokens that the model drew; None where the engine does not say."""
+    tries: int = 1
+    """How often the thinking was sampled; more than once where one that took too long was rejected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """What was really generated for one problem's sample under one prompt, for all cells that read it together.
+
+    Tokens are those that the model drew, stop tokens left out: neither wait strings nor `Final Answer:`.
+    """
+
+    key: str
+    benchmark: str
+    model: str
+    problem_id: str
+    sample: int
+    condition: str
+    """What the model was told about the length of its thinking, such as `short` or `tokens:1024`; empty for nothing."""
+    thinks: bool
+    limit_tokens: int
+    """Where thinking without a budget is cut off: less than the recipe says where the model's context is too short."""
+    num_cells: int
+    num_branches: int
+    """Stretches of thinking, one for each time that something was put behind an end, or tried again."""
+    num_answers: int
+    thinking_tokens: int
+    answer_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +292,11 @@ class Replay:
     """Of the first time: thinking and answers."""
     first_difference: int | None = None
     """Position of the first token that differs; None where all agree."""
+    batch: str = ""
+    """What the second time was computed beside: `alone`, or `shuffled` with the rest of the sample."""
+    engine: str = ""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """Of the second time, as far as known: device, dtype, attention, versions, threads, batch invariance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +335,9 @@ class Cell:
     ungradable: int
 
 
-Record: TypeAlias = Problem | Response | Grade | Label | Fate | Example | Pair | Step | Score | Reward | Replay | Cell
+Record: TypeAlias = (
+    Problem | Response | Grade | Label | Fate | Example | Pair | Step | Score | Trajectory | Reward | Replay | Cell
+)
 
 
 R = TypeVar("R")

@@ -5,8 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from thinkscale.curation.duplicates import Edges, kept
-from thinkscale.stages.keeping import repeats
+from thinkscale.curation.duplicates import kept
+from thinkscale.curation.edges import Edges
+from thinkscale.curation.keeping import repeats
 
 
 def edges_of(near: list[tuple[int, int, float]], copies: list[tuple[int, int]]) -> Edges:
@@ -51,11 +52,25 @@ def test_it_says_what_the_pass_row_by_row_says(seed: int) -> None:
         if row not in originals
     ]
     pairs = {tuple(sorted(chance.sample(originals, 2))) for _ in range(chance.randrange(120))}
-    edges = edges_of([(a, b, chance.choice([0.3, 0.5, 0.75, 1.0])) for a, b in sorted(pairs)], copies)
+    firsts, others = originals[: len(originals) // 4], originals[len(originals) // 4 :]
+    crowds = [(chance.choice(firsts), row) for row in others if seed % 2 and chance.random() < 0.5]
+    edges = edges_of([(a, b, chance.choice([0.3, 0.5, 0.75, 1.0])) for a, b in sorted(pairs)], copies + crowds)
     order = chance.sample(range(size), chance.choice([0, 1, 30, size]))
     for threshold in (0.3, 0.5, 0.8):
         expected = sorted((item.row, item.kept, item.share, item.same) for item in kept(edges, order, threshold))
         assert told(edges, order, size, threshold) == expected
+
+
+def test_a_copy_of_a_member_is_of_the_crowd_and_edges_of_any_member_are_the_crowds() -> None:
+    """Rows 1 and 2 are of the crowd of 0, row 3 is a copy of 1; row 4 is near to 2 alone."""
+    edges = edges_of([(2, 4, 0.9)], [(0, 1), (0, 2), (1, 3)])
+    assert told(edges, [3, 0, 1, 2, 4], 5, 0.5) == [
+        (0, 3, 1.0, True),
+        (1, 3, 1.0, True),
+        (2, 3, 1.0, True),
+        (4, 3, 0.9, False),
+    ]
+    assert told(edges, [4, 3, 0], 5, 0.5) == [(0, 4, 0.9, False), (3, 4, 0.9, False)]
 
 
 def test_a_threshold_that_edges_cannot_tell_is_refused() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.cluster.test_spill import small_files
 from thinkscale.cluster import HERE, Backend
-from thinkscale.curation.duplicates import MAX_ROWS_OF_A_GRAM, Edges, edges
+from thinkscale.curation.duplicates import MAX_ROWS_OF_A_GRAM, edges
+from thinkscale.curation.edges import Edges
 from thinkscale.curation.words import tokens
 from thinkscale.errors import ConfigError, DataError, StorageError
 from thinkscale.stages.near_duplicates import Comparison, Limits, near_duplicates, whole

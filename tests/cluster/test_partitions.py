@@ -1,5 +1,6 @@
 """The map over partitions: the same results in this process and in others, whatever happens to a worker."""
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from thinkscale.cluster import HERE, Backend, Partition, backend, map_partitions
+from thinkscale.cluster import HERE, Backend, Partition, backend, connected, map_partitions
 from thinkscale.errors import ConfigError, DataError, DriftError, MissingExtraError, StageError
 
 TWO = Backend(workers=2)
@@ -197,3 +198,51 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'thinkscale\[ray\]'"):
         list(map_partitions(square, numbered(2), Backend(address="auto")))
+
+
+def told(_number: int) -> str:
+    return os.environ.get("THINKSCALE_TOLD", "")
+
+
+def tell() -> None:
+    os.environ["THINKSCALE_TOLD"] = "yes"
+
+
+def test_processes_that_are_held_work_for_several_maps() -> None:
+    with connected(Backend(workers=3), tell) as held:
+        pids = {pid for _ in range(3) for pid in map_partitions(where_it_ran, numbered(20), held)}
+        assert {*map_partitions(told, numbered(20), held)} <= {"yes", ""}
+    assert os.getpid() in pids
+    assert len(pids) <= 3
+    assert "THINKSCALE_TOLD" not in os.environ
+
+
+def die_elsewhere(number: int) -> int:
+    """Kills any process but the one that asks."""
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_held_processes_that_die_are_replaced_for_the_next_map() -> None:
+    with connected(TWO) as held:
+        with pytest.raises(StageError, match=r"rows \d: .* each time"):
+            list(map_partitions(die_elsewhere, numbered(20), held))
+        assert list(map_partitions(square, numbered(4), held)) == [0, 1, 4, 9]
+
+
+def test_a_map_that_is_left_early_leaves_its_processes_to_the_next() -> None:
+    with connected(TWO) as held:
+        results = map_partitions(square, numbered(50), held)
+        assert next(results) == 0
+        results.close()
+        assert list(map_partitions(square, numbered(4), held)) == [0, 1, 4, 9]
+
+
+def test_held_processes_serve_one_map_at_a_time() -> None:
+    with connected(TWO) as held:
+        results = map_partitions(square, numbered(50), held)
+        next(results)
+        with pytest.raises(RuntimeError, match="one map at a time"):
+            list(map_partitions(square, numbered(50), held))
+        results.close()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from thinkscale.cluster.pool import CHUNK_ITEMS, CHUNKS_AHEAD, Job, Work, _Chunk, _pool, ordered_map
+from thinkscale.cluster.pool import CHUNK_ITEMS, CHUNKS_AHEAD, _pool, ordered_map
+from thinkscale.cluster.processes import Chunk, Job, Work
 from thinkscale.errors import ConfigError
 
 
@@ -128,7 +129,7 @@ def answer_at_length(item: int, alone: bool) -> Seen:
 def test_a_process_that_dies_while_it_sends_is_replaced() -> None:
     with _pool(job(answer_at_length), 2) as pool:
         first, _ = pool.processes
-        first.send(_Chunk([1]), alone=False)
+        first.send(Chunk([1]), alone=False)
         time.sleep(2.0)  # its pipe is full by then
         assert first.process.pid is not None
         os.kill(first.process.pid, signal.SIGKILL)

@@ -40,6 +40,8 @@ def test_ranges_hold_every_pair_once_and_no_more_than_asked(tmp_path: Path) -> N
         )
     assert len(room.ranges(100_000)) == 1
     assert len(room.ranges(4000)) == 4
+    assert len(room.ranges(100_000, wanted=2)) == 2
+    assert len(room.ranges(100_000, wanted=2, least_pairs=100_000)) == 1
 
 
 def test_keys_of_equal_high_bits_are_in_one_range(tmp_path: Path) -> None:

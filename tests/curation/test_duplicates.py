@@ -10,8 +10,6 @@ import pytest
 from thinkscale.curation.duplicates import (
     MAX_ROWS_OF_A_GRAM,
     MIN_GRAMS,
-    MIN_SHARE,
-    Edges,
     Repeat,
     Shared,
     edges,
@@ -20,6 +18,7 @@ from thinkscale.curation.duplicates import (
     kept,
     shared_grams,
 )
+from thinkscale.curation.edges import MIN_SHARE, Edges
 from thinkscale.curation.ngrams import grams
 from thinkscale.curation.words import S1, tokens, whole_keys
 

@@ -170,7 +170,9 @@ def test_no_problems_make_empty_measures() -> None:
 
 
 def run_of(first: list[str], second: list[str]) -> list[str]:
-    return first[common_run(first, second)]
+    letters = {word: chr(number) for number, word in enumerate({*first, *second})}
+    one, other = ("".join(map(letters.__getitem__, words)) for words in (first, second))
+    return first[common_run(one, other)]
 
 
 def test_a_common_run_is_the_beginning_or_end_or_the_longest_within() -> None:

@@ -198,3 +198,18 @@ def test_real_questions_have_the_words_of_the_slow_way(data_folder: Path) -> Non
             assert hashes_of(every_token(texts, rule)) == [
                 [token_hash(word) for word in words_of(text, rule)] for text in texts
             ]
+
+
+@pytest.mark.parametrize("most", [1, 7])
+def test_a_memory_that_is_full_changes_no_word(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(f"w{number % 50} {number}é {number}-x" for number in range(start, 90)) for start in (0, 30)]
+    expected = [[token_hash(word) for word in words_of(text)] for text in texts]
+    monkeypatch.setattr("thinkscale.curation.words.MOST_WORDS", most)
+    assert hashes_of(tokens(texts)) == expected
+
+
+def test_texts_in_ascii_and_others_keep_their_places() -> None:
+    texts = ["plain one", "größer", "", "x\\neq 2", "\\nNext", "\u2264 3", "null\0byte", "last"]
+    expected = [[token_hash(word) for word in words_of(text)] for text in texts]
+    assert hashes_of(tokens(texts)) == expected
+    assert [len(found) for found in expected] == [2, 1, 0, 3, 1, 3, 2, 1]

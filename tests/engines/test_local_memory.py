@@ -15,7 +15,7 @@ from thinkscale.engines.local import LocalEngine, load_model
 from thinkscale.engines.local.batch import Batch
 from thinkscale.engines.local.memory import Room, is_out_of_memory
 from thinkscale.engines.local.passes import Passes
-from thinkscale.engines.local.rows import Row
+from thinkscale.engines.local.rows import Drawn, Row
 from thinkscale.engines.local.sampling import SamplingColumns, draw
 from thinkscale.engines.local.slots import Band
 from thinkscale.engines.tokens import TokenRequest
@@ -61,7 +61,7 @@ def test_the_cache_stays_within_its_bound_and_rows_that_give_way_end_the_same(
     paused: list[int] = []
     step = Passes.step
 
-    def watched(passes: Passes, bands: Sequence[Band]) -> list[int]:
+    def watched(passes: Passes, bands: Sequence[Band]) -> list[Drawn]:
         taken.append(sum(band.num_tokens for band in bands))
         return step(passes, bands)
 

@@ -1,14 +1,15 @@
 """A selection as a report shows it: counts that can be checked by hand, and a hostile span."""
 
 from thinkscale.curation.sampling import against_uniform
+from thinkscale.records import Score, Verdict
 from thinkscale.reporting.selection import (
     Contamination,
     FunnelStep,
     GroupCounts,
     LengthBin,
     SelectionFacts,
-    TouchedAccuracy,
 )
+from thinkscale.statistics import split_accuracy
 
 DROPPED = {"missing": 20, "question": 100, "trace": 380, "contaminated": 60, "duplicate": 240, "difficulty": 700}
 PAPER = {"missing": 54_116, "question": 51_581, "difficulty": 24_496, "draw": 1_000}
@@ -49,10 +50,20 @@ def selection_facts(span: str) -> SelectionFacts:
                 problem_id="math-17", against="aime24", against_id="7", reason="contained", share=0.75, span=span
             ),
         ),
-        touched=(
-            TouchedAccuracy(
-                benchmark="aime24", model="student", touched_items=2, touched_correct=3, touched_scores=4,
-                untouched_items=28, untouched_correct=14, untouched_scores=56,
-            ),
-        ),
-    )  # fmt: skip
+        touched=tuple(split_accuracy(scores(), {("aime24", "0"), ("aime24", "1"), ("math500", "0")})),
+    )
+
+
+def scores() -> list[Score]:
+    """Two samples of each item: aime24 has 3 of 4 right on items 0 and 1, 14 of 56 on the 28 others; gpqa 1 of 2."""
+    right = {"aime24": {0: 2, 1: 1, **dict.fromkeys(range(2, 16), 1)}, "gpqa": {0: 1}}
+    return [
+        Score(
+            benchmark=benchmark, model="student", method="truncation", budget_tokens=None, waits=0, variant="",
+            problem_id=str(item), sample=sample, response_key=f"{benchmark}-{item}-{sample}", thinking_tokens=1,
+            verdict=Verdict.CORRECT if sample < right[benchmark].get(item, 0) else Verdict.WRONG,
+        )
+        for benchmark, items in (("aime24", 30), ("gpqa", 1))
+        for item in range(items)
+        for sample in range(2)
+    ]  # fmt: skip

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.reporting.chosen import selection_facts
+from tests.reporting.world import BASE, BENCHMARKS, TUNED, all_cells, all_scores
 from thinkscale.records import (
     Decision,
     Fate,
@@ -14,6 +16,7 @@ from thinkscale.records import (
     Grade,
     Label,
     Problem,
+    Replay,
     Response,
     Role,
     Sampling,
@@ -22,78 +25,22 @@ from thinkscale.records import (
     Usage,
     Verdict,
 )
-from thinkscale.reporting.data import Piece, ReportData, Sample, StageFlow, SweepSaving
-from thinkscale.statistics import cells_from_scores
+from thinkscale.reporting.data import (
+    Decided,
+    Deviation,
+    Loop,
+    Piece,
+    ReferenceCheck,
+    ReportData,
+    Sample,
+    Setup,
+    StageFlow,
+    SweepCost,
+    SweepSaving,
+)
+from thinkscale.reporting.published import PublishedPoint, published
 
-BASE, TUNED = "lab-base", "lab-distilled"
-BENCHMARKS = {"lab_numeric": 120, "lab_closed_form": 80, "lab_choice": 100}
-BUDGETS = (16, 32, 64, 128, 256, None)
-WAITS = (1, 2, 4)
 HOSTILE = "<script>alert('owned')</script> | `tick` ``` **bold** $x<y & z>w$ </details> ![x](http://evil.example/p.png)"
-
-
-class World:
-    """Draws the scores of one model on one benchmark, paired across cells as a shared trajectory would be."""
-
-    def __init__(self, benchmark: str, model: str, seed: int) -> None:
-        random = np.random.default_rng(seed)
-        self.benchmark, self.model = benchmark, model
-        self.num = BENCHMARKS[benchmark]
-        self.natural = np.maximum(4, random.lognormal(4.6 if model == TUNED else 3.2, 0.6, self.num)).astype(int)
-        self.difficulty = random.normal(5.2 if benchmark == "lab_closed_form" else 4.4, 1.0, self.num)
-        self.luck = random.random(self.num)
-
-    def verdict(self, index: int, tokens: int, waits: int) -> Verdict:
-        if self.model == BASE and self.luck[index] > 0.86 and tokens > 20:
-            return Verdict.CUT_OFF
-        fatigue = 0.35 * waits if self.benchmark == "lab_choice" else 0.0
-        skill = 0.0 if self.model == TUNED else 1.6
-        chance = 1 / (1 + math.exp(self.difficulty[index] + skill + fatigue - 1.1 * math.log(tokens + 1)))
-        if self.benchmark == "lab_choice":
-            chance = 0.25 + 0.75 * chance
-        if self.luck[index] < chance:
-            return Verdict.CORRECT
-        return Verdict.NO_ANSWER if self.luck[index] > 0.97 else Verdict.WRONG
-
-    def scores(
-        self, method: str, budget: int | None, waits: int = 0, variant: str = "", stretch: float = 1
-    ) -> list[Score]:
-        rows = []
-        for index in range(self.num):
-            tokens = int(self.natural[index] * stretch * (1 + 0.18 * waits))
-            tokens = tokens if budget is None else min(tokens, budget)
-            rows.append(
-                Score(
-                    benchmark=self.benchmark,
-                    model=self.model,
-                    method=method,
-                    budget_tokens=budget,
-                    waits=waits,
-                    variant=variant,
-                    problem_id=f"{self.benchmark}-{index:03}",
-                    sample=0,
-                    response_key=f"{self.benchmark}-{self.model}-{index}-{tokens}",
-                    verdict=self.verdict(index, tokens, waits),
-                    thinking_tokens=tokens,
-                )
-            )
-        return rows
-
-
-def all_scores() -> list[Score]:
-    scores: list[Score] = []
-    for number, benchmark in enumerate(BENCHMARKS):
-        base = World(benchmark, BASE, 10 + number)
-        for budget in BUDGETS:
-            scores += base.scores("truncation", budget)
-        tuned = World(benchmark, TUNED, 20 + number)
-        for budget in BUDGETS:
-            scores += tuned.scores("truncation", budget)
-            for waits in WAITS:
-                scores += tuned.scores("budget_forcing", budget, waits, "Wait")
-        scores += tuned.scores("class_conditional", None, variant="short", stretch=0.5)
-        scores += tuned.scores("class_conditional", None, variant="long", stretch=1.5)
-    return scores
 
 
 def fates() -> list[Fate]:
@@ -176,6 +123,40 @@ def samples() -> list[Sample]:
     return [slip, hostile]
 
 
+def loops(scores: Sequence[Score]) -> tuple[Loop, ...]:
+    """Every ninth of the tuned model's long responses."""
+    keys = dict.fromkeys(score.response_key for score in scores if score.model == TUNED and score.thinking_tokens > 200)
+    return tuple(Loop(response_key=key, unit=f"so we add {HOSTILE} ", repeats=12) for key in list(keys)[::9])
+
+
+def published_here() -> tuple[PublishedPoint, ...]:
+    """s1's points on AIME24, as if they were on a benchmark of the lab: tokens a hundredth, so that they fit."""
+    points = (
+        replace(point, thinking_tokens=point.thinking_tokens and point.thinking_tokens / 25, benchmark="lab_numeric")
+        for point in published(("aime24",), ("s1",))
+    )
+    return tuple(points)
+
+
+def replays() -> tuple[Replay, ...]:
+    """Forty trajectories a second time: one of those that were shuffled differs."""
+    return tuple(
+        Replay(
+            model=TUNED,
+            benchmark="lab_numeric",
+            problem_id=f"lab_numeric-{number:03}",
+            sample=0,
+            num_tokens=100,
+            first_difference=37 if (number, batch) == (3, "shuffled") else None,
+            batch=batch,
+            engine="local",
+            conditions={"dtype": "float64", "device": "cpu"},
+        )
+        for number in range(20)
+        for batch in ("alone", "shuffled")
+    )
+
+
 def steps(num: int) -> list[Step]:
     random = np.random.default_rng(1)
     return [
@@ -227,11 +208,46 @@ def report_data(scores: Sequence[Score]) -> ReportData:
             for index in range(1000)
         ),
         selection=selection_facts(HOSTILE),
-        cells=tuple(cells_from_scores(scores, resamples=500)),
+        cells=all_cells(list(scores)),
         scores=tuple(scores),
         steps=tuple(steps(120)),
         samples=tuple(samples()),
         savings=tuple(savings),
+        loops=loops(scores),
+        cost=SweepCost(
+            seconds=840.0,
+            joules={"nvml": 252_000.0, "rapl": 84_000.0},
+            usd=0.0,
+            usd_per_hour=3.6,
+            generated_tokens=2_000_000,
+        ),
+        published=published_here(),
+        replays=replays(),
+        references=(
+            ReferenceCheck(
+                benchmark="lab_numeric", problems=120, accepted=120, tried_others=119, accepted_others=0, undecided=0
+            ),
+            ReferenceCheck(
+                benchmark="lab_choice",
+                problems=100,
+                accepted=99,
+                tried_others=99,
+                accepted_others=0,
+                undecided=1,
+                examples=(f"lab_choice-007: {HOSTILE}",),
+            ),
+        ),
+        decided=(
+            Decided(grader="rules", tier="numeric", verdict="correct", responses=1200),
+            Decided(grader="rules", tier="letter", verdict="wrong", responses=300),
+        ),
+        setup=Setup(
+            approach=(("collect", "3,000 lab problems"), ("train", "5 epochs")),
+            environment=(("model", "lab"), ("thinking format", "s1, hash 12ab")),
+            compared_with="s1-32b",
+            deviations=(Deviation(setting="train.learning_rate", here="0.002", there="1e-05"),),
+            agreeing=7,
+        ),
         targets_tokens=(16, 32, 64, 128, 256),
         resamples=500,
         provenance={

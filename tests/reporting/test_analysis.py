@@ -9,8 +9,8 @@ import pytest
 from thinkscale.records import Cell, Score, Verdict
 from thinkscale.reporting import ReportData
 from thinkscale.reporting.analysis import analyse
-from thinkscale.reporting.findings import findings, warnings
-from thinkscale.reporting.placement import LINE_HEIGHT, Box, Label, placed
+from thinkscale.reporting.figures.placement import LINE_HEIGHT, Box, Label, placed
+from thinkscale.reporting.sections.findings import findings, warnings
 from thinkscale.reporting.theme import percent_ticks
 from thinkscale.reporting.wording import estimate, interval, setting, signed
 from thinkscale.statistics import Estimate, cells_from_scores
@@ -54,10 +54,10 @@ def test_a_fall_is_found_with_its_size_and_whether_it_is_beyond_noise() -> None:
         + scores_of("truncation", None, 0, 10, 300)
     )
     analysis = analyse(data)
-    assert len(analysis.steps_up) == 2
+    assert len(analysis.steps_up.items) == 2
     deep, shallow = analysis.falls
-    assert (deep.what, deep.paired.difference, deep.paired.beyond_noise) == ("200 tokens → no budget", -0.45, True)
-    assert (shallow.what, shallow.paired.difference, shallow.paired.beyond_noise) == ("100 → 200 tokens", -0.05, False)
+    assert (deep.what, deep.paired.difference, deep.beyond_noise) == ("200 tokens → no budget", -0.45, True)
+    assert (shallow.what, shallow.paired.difference, shallow.beyond_noise) == ("100 → 200 tokens", -0.05, False)
     told = findings(data, analysis)
     assert any(
         "Of 2 steps to longer thinking, 2 lower the accuracy of m; 1 of these is beyond noise." in item for item in told
@@ -69,7 +69,7 @@ def test_a_fall_is_found_with_its_size_and_whether_it_is_beyond_noise() -> None:
 
 def test_a_step_that_does_not_lengthen_the_thinking_is_not_a_step_up() -> None:
     data = data_of(scores_of("truncation", 100, 0, 30, 80) + scores_of("truncation", 200, 0, 20, 80))
-    assert analyse(data).steps_up == ()
+    assert analyse(data).steps_up.items == ()
 
 
 def test_waits_are_compared_with_truncation_where_the_forced_method_has_no_cell_without_waits() -> None:
@@ -79,8 +79,8 @@ def test_waits_are_compared_with_truncation_where_the_forced_method_has_no_cell_
         + scores_of("budget_forcing", None, 2, 21, 200, "Wait")
     )
     analysis = analyse(data)
-    assert [item.what for item in analysis.wait_effects] == ["0 → 1 × Wait", "0 → 2 × Wait"]
-    assert [item.what for item in analysis.steps_up] == ["0 → 1 × Wait, no budget", "1 → 2 × Wait, no budget"]
+    assert [item.what for item in analysis.wait_effects.items] == ["0 → 1 × Wait", "0 → 2 × Wait"]
+    assert [item.what for item in analysis.steps_up.items] == ["0 → 1 × Wait, no budget", "1 → 2 × Wait, no budget"]
     assert any(
         "forcing 2 × Wait (no budget) changes accuracy by +2.5 points" in item
         and "not distinguishable from zero" in item
@@ -95,7 +95,7 @@ def test_waits_are_compared_at_the_largest_budget_only() -> None:
         + scores_of("budget_forcing", 400, 0, 20, 300, "Wait")
         + scores_of("budget_forcing", 400, 1, 22, 350, "Wait")
     )
-    (effect,) = analyse(data).wait_effects
+    (effect,) = analyse(data).wait_effects.items
     assert (effect.first.budget_tokens, effect.second.waits) == (400, 1)
 
 
@@ -103,14 +103,14 @@ def test_the_base_model_is_met_at_the_largest_setting_that_both_have() -> None:
     scores = scores_of("truncation", 100, 0, 30, 100) + scores_of("truncation", None, 0, 35, 200)
     base = [replace(score, model="base") for score in scores_of("truncation", 100, 0, 10, 100)]
     data = replace(data_of(scores + base), models=("base", "m"), base_model="base")
-    (pair,) = analyse(data).versus_base
+    (pair,) = analyse(data).versus_base.items
     assert (pair.first.model, pair.second.model, pair.second.budget_tokens) == ("base", "m", 100)
     assert pair.paired.difference == pytest.approx(0.5)
 
 
 def test_cells_without_scores_are_not_compared() -> None:
     data = data_of(scores_of("truncation", 100, 0, 30, 100) + scores_of("truncation", 200, 0, 28, 190))
-    assert analyse(replace(data, scores=())).steps_up == ()
+    assert analyse(replace(data, scores=())).steps_up.items == ()
 
 
 def cell_with(cut_off: int) -> Cell:

@@ -100,28 +100,26 @@ def test_every_cell_is_in_the_tables_with_its_counts(data: ReportData, markdown:
     part = markdown[
         markdown.index("### lab\\_choice (") if "lab\\_choice (" in markdown else markdown.index("### lab_choice (") :
     ]
-    (row,) = [row for row in rows_of(part, "lab-base", "truncation", "64 tokens") if len(row) == 13][:1]
+    (row,) = [row for row in rows_of(part, "lab-base", "truncation", "64 tokens") if len(row) == 15][:1]
     assert row[3] == "100"
     assert row[4].startswith(f"{100 * cell.accuracy:.1f}% [")
-    assert [int(number) for number in row[8:]] == [
-        cell.correct,
-        cell.wrong,
-        cell.no_answer,
-        cell.cut_off,
-        cell.ungradable,
-    ]
-    assert sum(int(number) for number in row[8:]) == 100
+    correct, wrong, no_answer, cut_off, in_answer, ungradable = (int(number) for number in row[9:])
+    assert (correct, wrong, no_answer) == (cell.correct, cell.wrong, cell.no_answer)
+    assert (cut_off, in_answer, ungradable) == (cell.cut_off, 0, cell.ungradable)
+    assert correct + wrong + no_answer + cut_off + ungradable == 100
 
 
 def test_the_accounting_adds_up_to_all_scores(data: ReportData, markdown: str) -> None:
-    rows = [row for row in rows_of(markdown) if len(row) == 9 and row[0] in data.problems_by_benchmark]
+    part = markdown[markdown.index("## Answered, unanswered, cut off") : markdown.index("### Cells of")]
+    rows = [row for row in rows_of(part) if row[0] in data.problems_by_benchmark]
     told = sum(int(re.sub(r"\D", "", row[3])) for row in rows)
     assert told == len(data.scores)
-    cut = [score for score in data.scores if (score.benchmark, score.model) == ("lab_choice", "lab-base")]
+    cell = ("lab_choice", "lab-base", "truncation")
+    cut = [score for score in data.scores if (score.benchmark, score.model, score.method) == cell]
     num_cut = sum(score.verdict is Verdict.CUT_OFF for score in cut)
-    (row,) = [row for row in rows if row[:2] == ["lab_choice", "lab-base"]]
+    (row,) = [row for row in rows if tuple(row[:3]) == cell]
     assert row[6] == f"{num_cut} ({100 * num_cut / len(cut):.1f}%)"
-    assert row[8] == "CUT OFF > 10%"
+    assert row[9] == "CUT OFF > 10%"
 
 
 def test_the_headline_difference_is_that_of_the_scores(data: ReportData, markdown: str) -> None:
@@ -160,7 +158,7 @@ def test_the_page_loads_nothing_and_runs_nothing_but_its_own_scripts(page: str) 
     parsed = Page(page)
     assert all(load.startswith(("#", "data:image/svg+xml;base64,")) for load in parsed.loads)
     assert not {"link", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
-    assert parsed.tags.count("script") == len(FIGURE_NAMES) + 2
+    assert parsed.tags.count("script") == len(FIGURE_NAMES) + 3
     assert not parsed.handlers
     style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style

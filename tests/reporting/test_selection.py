@@ -54,10 +54,15 @@ def test_contamination_names_row_item_and_span(section: Section) -> None:
     assert "59 more rows are in fates.parquet" in found.note
 
 
-def test_accuracy_is_given_on_touched_items_and_on_the_others(section: Section) -> None:
-    assert table(section, "Items that the pool touches").rows == (
-        ("aime24", "student", "2", "75.0% of 4", "28", "25.0% of 56"),
-    )
+def test_accuracy_is_given_on_touched_items_and_on_the_others_with_intervals(section: Section) -> None:
+    rows = table(section, "Items that the pool touches").rows
+    aime, gpqa = rows
+    assert (aime[0], aime[1], aime[2], aime[4]) == ("aime24", "student", "2", "28")
+    assert aime[3].startswith("75.0% [")
+    assert aime[5].startswith("25.0% [")
+    assert aime[6].startswith("+50.0 points [")
+    assert gpqa == ("gpqa", "student", "0", "– (no item is touched)", "1", gpqa[5], "–")
+    assert gpqa[5].startswith("50.0% [")
 
 
 def test_the_figures_hold_the_counts_before_and_after(data: ReportData) -> None:

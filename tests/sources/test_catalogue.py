@@ -5,6 +5,7 @@ import re
 import pytest
 
 from thinkscale.errors import ConfigError
+from thinkscale.sources.benchmark_catalogue import shipped_benchmarks
 from thinkscale.sources.catalogue import describe_sources, entries, find_entry
 from thinkscale.sources.hub import is_commit
 from thinkscale.sources.readers import READERS
@@ -38,7 +39,8 @@ def test_an_entry_is_pinned_or_says_why_not_and_its_reader_exists(name: str) -> 
 
 
 def test_every_reader_is_used() -> None:
-    assert {entry.reader for entry in entries().values()} - {None} == set(READERS)
+    every = [*entries().values(), *shipped_benchmarks().values()]
+    assert {entry.reader for entry in every} - {None} == set(READERS)
 
 
 def test_the_list_says_what_is_gated_and_what_is_not_pinned() -> None:

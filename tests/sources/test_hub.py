@@ -41,6 +41,7 @@ def http(kind: type[HfHubHTTPError], status: int = 403) -> HfHubHTTPError:
         (HFValidationError("bad name"), r"'o/n' is no name of a data set; give owner/name: bad name"),
         (OfflineModeIsEnabled("offline mode is enabled"), "the Hub cannot be used: offline mode .*--local DIR"),
         (ConnectionError("no route"), "the Hub cannot be used: no route; check the network, or give the files"),
+        (httpx2.ConnectError("no route"), "the Hub cannot be used: no route; check the network, or give the files"),
         (http(HfHubHTTPError, 500), "the Hub cannot be used: .* said no"),
     ],
 )

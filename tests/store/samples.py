@@ -22,6 +22,7 @@ from thinkscale.records import (
     Sampling,
     Score,
     Step,
+    Trajectory,
     Usage,
     Verdict,
 )
@@ -87,6 +88,23 @@ CELL = Cell(
 )
 
 EVERY_KIND: dict[str, Sequence[Record]] = {
+    "trajectories": (
+        Trajectory(
+            key="k",
+            benchmark="lab-math",
+            model="tiny",
+            problem_id="lab-1",
+            sample=0,
+            condition="tokens:8",
+            thinks=True,
+            limit_tokens=40,
+            num_cells=2,
+            num_branches=1,
+            num_answers=2,
+            thinking_tokens=17,
+            answer_tokens=9,
+        ),
+    ),
     "rewards": (Reward(response_key="k", problem_id="lab-1", by="a judge", value=-0.1),),
     "replays": (
         Replay(model="tiny", benchmark="lab-math", problem_id="lab-1", sample=0, num_tokens=7),

@@ -42,6 +42,12 @@ def test_budget_forcing_over_http_equals_the_local_engines(server: VllmServer, l
     exchanges.check_budget_forcing(remote_engine(server.base_url, local.tokenizer), local, count=8)
 
 
+def test_log_probabilities_and_a_minimum_of_tokens_are_the_local_engines(
+    server: VllmServer, local: LocalEngine
+) -> None:
+    exchanges.check_logprobs(remote_engine(server.base_url, local.tokenizer), local)
+
+
 def test_a_continuation_is_found_in_the_prefix_cache(server: VllmServer, local: LocalEngine) -> None:
     exchanges.check_prefix_cache(remote_engine(server.base_url, local.tokenizer), server.base_url, BLOCK_TOKENS)
 

@@ -11,7 +11,19 @@ import typer
 
 from thinkscale import __version__
 from thinkscale.cli import collect as collecting
-from thinkscale.cli import curation, evaluation, generation, grading, machine, runs
+from thinkscale.cli import (
+    comparing,
+    curation,
+    evaluation,
+    exporting,
+    generation,
+    grading,
+    machine,
+    runs,
+    training,
+    viewing,
+    voting,
+)
 from thinkscale.cli import label as labelling
 from thinkscale.cli import select as selection
 from thinkscale.cli.options import print_text
@@ -33,15 +45,21 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": runs.status,
     "report": runs.report,
     "why": runs.why,
+    "view": viewing.view,
     "collect": collecting.collect,
     "generate": generation.generate,
     "grade": grading.grade,
     "label": labelling.label,
     "decontaminate": curation.decontaminate,
     "select": selection.select,
+    "train": training.train,
     "evaluate": evaluation.evaluate,
+    "regrade": comparing.regrade,
+    "compare": comparing.compare,
+    "vote": voting.vote,
     "rehearse": generation.rehearse,
     "serve": machine.serve,
+    "export": exporting.export,
     "push": collecting.push,
     "doctor": machine.doctor,
     "list": machine.list_kind,
@@ -72,9 +90,16 @@ LISTS = (
     "--budget",
     "--columns",
     "--labels",
+    "--local",
     "--method",
+    "--minimum",
+    "--scorer",
     "--source",
+    "--steps",
     "--table",
+    "--target",
+    "--template",
+    "--wait-string",
     "--waits",
     "--weak-model",
 )

@@ -124,7 +124,10 @@ def rehearse(  # noqa: PLR0913 - the options of a command are its parameters
     permanent: Annotated[float, typer.Option(help="share of faulty requests that no retry mends")] = 0.0,
     seed: Annotated[int, typer.Option(help="of the faults")] = 42,
 ) -> None:
-    """Serve recorded responses on loopback, slow and faulty as told, to try out a run before it costs."""
+    """Serve recorded responses on loopback, slow and faulty as told, to try out a run before it costs.
+
+    (A recipe with the lab's model in place of its own is another thing: `run RECIPE --rehearse`.)
+    """
     from thinkscale.commands.rehearse import RehearseOptions
     from thinkscale.commands.rehearse import rehearse as command
     from thinkscale.engines.scripted.faults import FaultPlan, parse_shares

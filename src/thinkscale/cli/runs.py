@@ -17,6 +17,7 @@ from thinkscale.cli.options import (
     print_json,
     print_text,
 )
+from thinkscale.errors import ConfigError
 
 
 def run(  # noqa: PLR0913 - the options of a command are its parameters
@@ -28,11 +29,37 @@ def run(  # noqa: PLR0913 - the options of a command are its parameters
     retry_failed: RetryFailed = False,
     pilot: Pilot = None,
     max_spend: MaxSpend = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="the whole recipe on this machine in minutes: the lab's model, a few rows, no network; always anew "
+            "(the command `rehearse` is another thing: a server that plays recorded responses)",
+        ),
+    ] = False,
+    local: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="with --rehearse: a local copy of a source or benchmark, or a folder of such; may be repeated",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a recipe to its report. Run it again to go on where it stopped."""
+    from thinkscale.commands.run import rehearse_run
     from thinkscale.commands.run import run as command
 
+    if rehearse:
+        if fresh or retry_failed or pilot or max_spend is not None:
+            raise ConfigError("--rehearse goes with --out, --set, --until, --local and --quiet only")
+        print_text(rehearse_run(recipe, out, tuple(overrides or ()), local=local or (), until=until, quiet=quiet))
+        return
+    if local:
+        raise ConfigError(
+            "--local goes with --rehearse; a run reads local copies that the recipe names: "
+            "--set evaluate.local.NAME=PATH, --set collect.sources.0.local=PATH"
+        )
     capped = () if max_spend is None else (f"generate.max_spend={max_spend}",)
     given = (*(overrides or ()), *capped)
     print_text(

@@ -31,11 +31,18 @@ def select(  # noqa: PLR0913 - the options of a command are its parameters
     sampler: Annotated[str | None, typer.Option(help="s1, balanced, diverse, random, longest or all")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the draw; 42, or the run's")] = None,
     report_file: Annotated[Table, typer.Option("--report", help="a fate for every row")] = None,
+    workers: Annotated[
+        str | None, typer.Option(help="of texts: a number of processes, local (one a core), ray:auto or ray:HOST:PORT")
+    ] = None,
+    memory_mib: Annotated[
+        int | None, typer.Option(min=256, help="what each process that measures may hold; 1024 if not given")
+    ] = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose a training set out of problems, and say of every other row why not."""
     given = tuple(overrides or ())
+    where: dict[str, JSON] = {"workers": workers, "memory_mib": memory_mib}
     if replay:
         foreign = {"--responses": responses, "--grades": grades, "--labels": labels, "--against": against}
         named = [name for name, value in {**foreign, "--report": report_file}.items() if value]
@@ -44,7 +51,7 @@ def select(  # noqa: PLR0913 - the options of a command are its parameters
         from thinkscale.commands.replay import replay as command
         from thinkscale.commands.replay import replay_json, replay_text
 
-        asked = {"count": count, "sampler": sampler}
+        asked: dict[str, JSON] = {"count": count, "sampler": sampler, **where}
         settings = (*given, *(f"select.{name}={value}" for name, value in asked.items() if value is not None))
         replayed = command(problems[0], settings, seed, out)
         print_json(replay_json(replayed)) if as_json else print_text(replay_text(replayed))
@@ -59,7 +66,7 @@ def select(  # noqa: PLR0913 - the options of a command are its parameters
 
     inputs = inputs_of(tuple(problems), responses, grades, labels)
     benchmarks: list[JSON] | None = list(against) if against else None
-    wanted: dict[str, JSON] = {"count": count, "sampler": sampler, "seed": seed, "against": benchmarks}
+    wanted: dict[str, JSON] = {"count": count, "sampler": sampler, "seed": seed, "against": benchmarks, **where}
     chosen = choose(inputs, out, wanted, given, report_file)
     if as_json:
         print_json(selected_json(chosen))

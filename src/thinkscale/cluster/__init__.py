@@ -3,7 +3,8 @@
 from thinkscale.cluster.attempts import Partition
 from thinkscale.cluster.backends import HERE, Backend, backend
 from thinkscale.cluster.partitions import connected, map_partitions
-from thinkscale.cluster.pool import CHUNK_ITEMS, CHUNKS_AHEAD, Job, Work, ordered_map
+from thinkscale.cluster.pool import CHUNK_ITEMS, CHUNKS_AHEAD, ordered_map
+from thinkscale.cluster.processes import Job, Work
 
 __all__ = [
     "CHUNKS_AHEAD",

@@ -1,9 +1,13 @@
 """Where partitions are worked on: this process, processes of this machine, or a Ray cluster. One setting chooses."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from thinkscale.errors import ConfigError
+
+if TYPE_CHECKING:
+    from thinkscale.cluster.pool import Crew
 
 FORMS = "local (every core of this machine), local:2 (so many processes), ray:auto (the Ray cluster of this machine), "
 FORMS += "or ray:HOST:PORT"
@@ -11,10 +15,12 @@ FORMS += "or ray:HOST:PORT"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """`workers` processes of this machine, one being this process itself; or, if it has an `address`, a Ray cluster."""
+    """`workers` processes of this machine, where a single one is this process; or a Ray cluster, by its `address`."""
 
     workers: int = 1
     address: str = ""
+    crew: "Crew | None" = field(default=None, compare=False)
+    """The processes, where they stay for several maps (`connected`)."""
 
     @property
     def is_ray(self) -> bool:

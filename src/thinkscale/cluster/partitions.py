@@ -18,12 +18,14 @@ order, and which has no in-process form that is the same code.
 import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from thinkscale.cluster.attempts import Attempt, Failure, Partition, WorkerTrace, died
 from thinkscale.cluster.backends import HERE, Backend
-from thinkscale.cluster.pool import Job, Work, ordered_map
+from thinkscale.cluster.pool import crew, ordered_map
+from thinkscale.cluster.processes import Job, Work
 from thinkscale.cluster.ray import connected_to, over_ray
 
 Content = TypeVar("Content")
@@ -38,7 +40,8 @@ def map_partitions(
 ) -> Generator[Result]:
     """`work` of each partition's content, in order. `worker_memory_mib` is what Ray reserves for each.
 
-    Of local processes no more are started than a list has partitions; a single one is worked on in this process.
+    Of local processes no more are started than a list has partitions; a single one is worked on in this process, unless
+    there are processes that are held (`connected`): then this process holds none of the work.
 
     Raises the work's own ThinkscaleError with the partition's name before its message, StageError for any other error
     and for a partition whose workers died, and with Ray MissingExtraError or ConfigError where it is not to be had.
@@ -50,9 +53,12 @@ def map_partitions(
         job: Job[Partition[Content], bytes | Failure] = Job(
             open_work=partial(_opened, attempt), settled=_stands, lost=_lost
         )
-        # To start a process costs about a second, so a list of two partitions has no third one waiting.
-        workers = min(where.workers, len(partitions)) if isinstance(partitions, Sized) else where.workers
-        outcomes = ordered_map(job, partitions, workers, chunk_items=1)
+        if where.crew is not None:
+            outcomes = where.crew.map(job, partitions, where.workers, chunk_items=1)
+        else:
+            # To start a process costs half a second, so a list of two partitions has no third one waiting.
+            workers = min(where.workers, len(partitions)) if isinstance(partitions, Sized) else where.workers
+            outcomes = ordered_map(job, partitions, workers, chunk_items=1)
     with closing(outcomes):  # an error ends the workers now, not when somebody collects the generator
         for outcome in outcomes:
             if isinstance(outcome, Failure):
@@ -62,10 +68,19 @@ def map_partitions(
 
 
 @contextmanager
-def connected(where: Backend) -> Iterator[None]:
-    """Holds the connection to a Ray cluster over several maps, which would else take seconds for each."""
-    with connected_to(where.address) if where.is_ray else nullcontext():
-        yield
+def connected(where: Backend, prepare: Callable[[], object] | None = None) -> Iterator[Backend]:
+    """Holds the processes, or the connection to a Ray cluster, over several maps; they begin here, not with the first.
+
+    Each process of this machine calls `prepare` (picklable, such as a function that imports) before its first work.
+    """
+    if where.is_ray:
+        with connected_to(where.address):
+            yield where
+    elif where.workers > 1 and where.crew is None:
+        with crew(where.workers, prepare) as members:
+            yield replace(where, crew=members)
+    else:
+        yield where
 
 
 def _work_on(attempt: Attempt[Content, Result], partition: Partition[Content], _alone: bool) -> bytes | Failure:

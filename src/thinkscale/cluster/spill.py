@@ -76,11 +76,16 @@ class SpillRoom:
         """The runs that are there, by name."""
         return sorted(self.folder.glob(f"*{_RUN}"))
 
-    def ranges(self, max_pairs: int) -> list[KeyRange]:
-        """All buckets as ranges of at most `max_pairs` pairs; but a bucket that alone has more."""
+    def ranges(self, max_pairs: int, wanted: int = 1, least_pairs: int = 1) -> list[KeyRange]:
+        """All buckets as ranges of at most `max_pairs` pairs; but a bucket that alone has more.
+
+        About `wanted` ranges or more, where each can have `least_pairs`.
+        """
         counts = np.zeros(BUCKETS, np.int64)
         for run in self.runs():
             counts += np.diff(_index(run))
+        fair = -(-int(counts.sum()) // max(1, wanted)) + int(counts.max(initial=0))
+        max_pairs = min(max_pairs, max(fair, least_pairs))
         found: list[KeyRange] = []
         first = total = 0
         for bucket, count in enumerate(counts.tolist()):

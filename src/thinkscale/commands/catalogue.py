@@ -28,9 +28,9 @@ def _sources() -> dict[str, str]:
 
 
 def _benchmarks() -> dict[str, str]:
-    from thinkscale.sources.benchmarks import catalogue as benchmarks
+    from thinkscale.sources.benchmark_catalogue import describe_benchmarks
 
-    return {name: str(entry["title"]) for name, entry in benchmarks().items()}
+    return describe_benchmarks()
 
 
 def _formats() -> dict[str, str]:
@@ -42,8 +42,18 @@ def _formats() -> dict[str, str]:
 def _methods() -> dict[str, str]:
     return {
         "truncation": "thinking cut at a budget, then a forced answer",
-        "budget_forcing": "every budget, with the end of thinking suppressed by a wait string n times",
+        "budget_forcing": "every budget, with the end of thinking suppressed n times, and a wait string put there",
         "class_conditional": "asked for short or for long thinking, not truncated",
+        "token_conditional": "told a number of tokens, not truncated",
+        "token_conditional_forced": "told a number of tokens, and cut there",
+        "step_conditional": "told a number of steps, not truncated",
+        "step_conditional_forced": "told a number of steps, and cut behind the last",
+        "minimum": "thinking that cannot end before a number of tokens, with nothing put in its way",
+        "rejection": "sampled again until the thinking ends within the budget, a bounded number of times",
+        "direct": "an answer at once: the thinking is never opened",
+        "majority": "the answer that most of k samples give, for every k up to evaluate.samples",
+        "pass": "whether any of k samples is right",
+        "best_of_n": "of k samples the one that a scorer likes best (evaluate.scorers)",
     }
 
 
@@ -66,6 +76,14 @@ def _prompts() -> dict[str, str]:
     from thinkscale.thinking.prompts import SYSTEM_PROMPTS
 
     return dict(SYSTEM_PROMPTS)
+
+
+def _templates() -> dict[str, str]:
+    from thinkscale.thinking.prompts import TEMPLATES
+
+    return {
+        name: f"{item.key[:8]}; {', '.join(item.kinds)}; {item.title}\n{item.text}" for name, item in TEMPLATES.items()
+    }
 
 
 def _models() -> dict[str, str]:
@@ -109,4 +127,5 @@ KINDS = {
     "models": _models,
     "domains": _domains,
     "prompts": _prompts,
+    "templates": _templates,
 }

@@ -7,7 +7,7 @@ grades and labels (s1_59k) fills a table for each, so the output is then a folde
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -15,7 +15,7 @@ from typing import IO
 from thinkscale.errors import ConfigError, DataError
 from thinkscale.records import Grade, Label, Problem, Record, Response, field_names, to_row
 from thinkscale.sources.brought import brought, count_words
-from thinkscale.sources.catalogue import entries
+from thinkscale.sources.catalogue import entries, find_entry
 from thinkscale.sources.files import SUFFIXES, is_readable, is_table, require_table, write_rows
 from thinkscale.sources.ids import Ids
 from thinkscale.sources.origins import Origin, catalogue_origin
@@ -39,6 +39,7 @@ class CollectOptions:
     local: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     years: tuple[int, int] | None = None
+    """Of the sets that state years, of which there must be one; the others are read whole."""
     limit: int | None = None
     """Problems of each source."""
     all_rows: bool = False
@@ -56,7 +57,10 @@ def collect(sources: tuple[str, ...], out: Path, report: Path | None, options: C
     A row of `report` says why a row of a set is no problem. Returns lines that count by source. Raises ConfigError on
     a source that there is not, DataError where files cannot be had or lack columns.
     """
-    origins = [origin_of(source, options) for source in sources]
+    dated = [source for source in sources if source in entries() and "year" in find_entry(source).facts]
+    if options.years and not dated:
+        raise ConfigError(f"--years: of {', '.join(sources)} none states years; leave the option out")
+    origins = [origin_of(source, options if source in dated else replace(options, years=None)) for source in sources]
     _check_outputs(out, report, origins)
     with SpooledTemporaryFile(SPOOLED_BYTES, "w+", encoding="utf-8") as fates:
         reading = _Reading(origins, fates)

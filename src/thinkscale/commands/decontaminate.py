@@ -125,19 +125,17 @@ def _benchmark(reference: str) -> Benchmark:
     if is_table(reference):
         name, size = reference, ""
     elif not (is_table(name) and size.isdigit() and int(size)):
-        problems = load_benchmark(reference, SEED).problems
-        answers = [_answer({"answer": item.reference, "choices": list(item.choices)}) for item in problems]
-        return _named(reference, problems, answers)
+        loaded = load_benchmark(reference, SEED)
+        ids = [item.id for item in loaded.problems]
+        answers = [_answer({"answer": item.reference, "choices": list(item.choices)}) for item in loaded.problems]
+        return Benchmark(reference, Questions(ids, loaded.compared, answers))
     rows = list(islice(read_rows(Path(name)), int(size) if size else None))
     if len(rows) < int(size or 1):
         raise DataError(f"{reference}: asked for {size or 'rows'}, the file has {len(rows) or 'none'}")
     source = Path(name).name.split(".")[0]
-    return _named(reference, [_problem(row, source) for row in rows], [_answer(row.values) for row in rows])
-
-
-def _named(reference: str, problems: Sequence[Problem], answers: Sequence[str | None]) -> Benchmark:
-    texts = [item.question for item in problems]
-    return Benchmark(reference, Questions([item.id for item in problems], texts, answers))
+    items = [_problem(row, source) for row in rows]
+    texts, answers = [item.question for item in items], [_answer(row.values) for row in rows]
+    return Benchmark(reference, Questions([item.id for item in items], texts, answers))
 
 
 def _answer(values: Mapping[str, JSON]) -> str | None:

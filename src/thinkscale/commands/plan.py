@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from thinkscale.commands.pilot import projected
+from thinkscale.commands.plan_sweep import sweep_json, sweep_line, sweep_plan, sweep_text
 from thinkscale.config import (
     CatalogueSourceSettings,
     EndpointSettings,
@@ -17,14 +18,13 @@ from thinkscale.engines.remote.turns import prompt_estimate
 from thinkscale.errors import DriftError
 from thinkscale.keys import JSON
 from thinkscale.pipeline import LoadedRecipe, identity, load_recipe, stages_of
-from thinkscale.records import Problem
+from thinkscale.records import Finish, Problem, Response
 from thinkscale.settings import settings_table
-from thinkscale.stages.evaluate import load_benchmarks, sweep_settings
+from thinkscale.stages.benchmarks import expected_problems
 from thinkscale.statistics.projection import Projection, projection_json, projection_text
 from thinkscale.store.run import RunDirectory
 from thinkscale.store.states import StoredState
 from thinkscale.thinking.prompts import user_turn
-from thinkscale.thinking.sweep import plan_trajectories
 
 
 def plan(recipe: str, out: Path | None, overrides: tuple[str, ...], num_gpus: int = 0) -> dict[str, JSON]:
@@ -44,6 +44,8 @@ def plan(recipe: str, out: Path | None, overrides: tuple[str, ...], num_gpus: in
             row["work"] = work
             if projection:
                 row |= {"projection": projection_json(projection), "projection_text": projection_text(projection)}
+        if name == "evaluate" and loaded.recipe.evaluate:
+            row |= _sweep(loaded, loaded.recipe.evaluate, folder, states)
         rows.append(row)
     return {"recipe": loaded.recipe.name, "out": str(folder), "stages": rows}
 
@@ -81,8 +83,6 @@ def _work(loaded: LoadedRecipe, stage: str) -> str:
     if stage == "train" and recipe.train and recipe.select:
         steps = -(-recipe.select.count // recipe.train.effective_batch_size) * recipe.train.epochs
         return f"{steps:,} steps of {recipe.train.effective_batch_size} rows"
-    if stage == "evaluate" and recipe.evaluate:
-        return _sweep(recipe.evaluate, loaded)
     return "what the stages before it made"
 
 
@@ -133,18 +133,21 @@ def _worst_case(loaded: LoadedRecipe, settings: GenerateSettings, run: RunDirect
     return f"${usd:,.2f} at worst{cap}"
 
 
-def _sweep(settings: EvaluateSettings, loaded: LoadedRecipe) -> str:
-    """Trajectories, cells, and the bound on tokens, with and without shared prefixes."""
-    benchmarks = load_benchmarks(settings, loaded.recipe.seed, loaded.folder)
-    problems = sum(len(benchmark.problems) for benchmark in benchmarks) * settings.samples
-    cells = sweep_settings(settings)
-    plans = plan_trajectories(cells, settings.max_thinking_tokens)
-    shared = problems * sum(item.reach(0) for item in plans)
-    separate = problems * sum(item.bound(setting) for item in plans for setting in item.settings)
-    return (
-        f"{problems:,} problems x {len(cells)} cells from {problems * len(plans):,} trajectories; at most "
-        f"{shared:,} thinking tokens, where separate runs may take {separate:,}"
+def _sweep(loaded: LoadedRecipe, settings: EvaluateSettings, folder: Path, states: dict[str, str]) -> dict[str, JSON]:
+    """What the sweep would take, from the lengths of the run's own traces where it has any. Reads no benchmark."""
+    sizes = expected_problems(settings, loaded.folder)
+    known = [size for size in sizes.values() if size is not None]
+    traces: list[int] = []
+    if states.get("generate") in ("begun", "done"):
+        with RunDirectory.read(folder) as run:
+            traces = [item.thinking_tokens for item in run.rows(Response, "generate") if item.finish is Finish.END]
+    found = sweep_plan(
+        settings,
+        sum(known) if len(known) == len(sizes) else None,
+        traces,
+        base=bool(loaded.recipe.train) and settings.baseline,
     )
+    return {"work": sweep_line(found), "sweep": sweep_json(found), "sweep_text": "\n".join(sweep_text(found))}
 
 
 def plan_text(found: dict[str, JSON]) -> str:
@@ -155,7 +158,8 @@ def plan_text(found: dict[str, JSON]) -> str:
     for row in stages:
         assert isinstance(row, dict)
         lines.append(f"  {row['stage']!s:<10} {row['state']!s:<8} {row['work']}")
-        lines += [f"{'':22}{line}" for line in str(row.get("projection_text", "")).splitlines()]
+        for more in ("projection_text", "sweep_text"):
+            lines += [f"{'':22}{line}" for line in str(row.get(more, "")).splitlines()]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinkscale.commands.run_rows import exported
-from thinkscale.commands.select import FATE_COLUMNS, fate_rows, funnel_json, funnel_text
+from thinkscale.commands.selection_text import FATE_COLUMNS, fate_rows, funnel_json, funnel_text
 from thinkscale.config import Recipe
 from thinkscale.config.select import MEASURED
 from thinkscale.curation.funnel import Decisions, decide
@@ -20,8 +20,8 @@ from thinkscale.keys import JSON
 from thinkscale.records import Decision, Fate
 from thinkscale.settings import load_settings
 from thinkscale.sources.files import write_rows
-from thinkscale.stages.measuring import measures_of
 from thinkscale.stages.selection_rules import rules_of
+from thinkscale.stages.stored_measures import stored_measures
 from thinkscale.store.run import RunDirectory
 
 PICK_COLUMNS = ("order", "problem_id", "domain", "reason", "rank", "rows_left", "domains_left", "response_key")
@@ -61,7 +61,7 @@ def replay(folder: Path, overrides: Sequence[str] = (), seed: int | None = None,
         recipe = load_settings(Recipe, run.recipe_yaml, tuple(overrides), name=str(folder / "recipe.yaml")).value
         if recipe.select is None:
             raise ConfigError(f"{folder}: its recipe has no section `select`")
-        measures = measures_of(run, recipe, folder)
+        measures = _measures(run, recipe, folder)
         before = _first_reasons(run)
     decisions = decide(measures, rules_of(recipe.select), recipe.seed if seed is None else seed)
     made = _compared(measures, decisions, before)
@@ -83,6 +83,16 @@ def _check(folder: Path, overrides: Sequence[str], out: Path | None) -> None:
             )
     if out and out.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"--out {out} lies in the run, which a replay leaves as it is; give another folder")
+
+
+def _measures(run: RunDirectory, recipe: Recipe, folder: Path) -> Measures:
+    """The run's, or measured anew where its files are missing or of another state; nothing is written."""
+    stored = stored_measures(run)
+    if stored is not None:
+        return stored
+    from thinkscale.stages.measuring import measure_run  # who finds measures needs nothing that measures
+
+    return measure_run(run, recipe, folder)
 
 
 SELECTED = "selected"

@@ -7,7 +7,7 @@ id is about the k-th response with it.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,16 +18,14 @@ from thinkscale.records import (
     Finish,
     Grade,
     Label,
-    Problem,
     Response,
     Role,
     Sampling,
     Verdict,
-    field_names,
     from_row,
 )
+from thinkscale.sources.blocks import rows_at
 from thinkscale.sources.files import SUFFIXES, SourceRow, read_rows
-from thinkscale.sources.problems import Malformed, parse_problem
 
 R = TypeVar("R")
 
@@ -45,16 +43,6 @@ class Inputs:
         """Every file that is read."""
         yield from self.problems
         yield from (path for path in (self.responses, self.grades, self.labels) if path)
-
-    def read_problems(self) -> Iterator[Problem]:
-        """Every problem in order. An id that was there before gets `~2`, `~3`, ... behind it."""
-        seen: Counter[str] = Counter()
-        for path in self.problems:
-            for row in read_rows(path):
-                problem = _problem(row, path)
-                seen[problem.id] += 1
-                number = seen[problem.id]
-                yield problem if number == 1 else replace(problem, id=f"{problem.id}~{number}")
 
     def read_responses(self) -> Iterator[Response]:
         """Every response in order."""
@@ -79,9 +67,10 @@ class Inputs:
                 yield _grade(row, name, f"{name}/{counts[name]}")
 
     def read_labels(self) -> Iterator[Label]:
-        """Every label in order."""
-        for row in read_rows(self.labels) if self.labels else ():
-            yield _record(row, Label)
+        """Every label in order, as `label --labels` reads them."""
+        from thinkscale.stages.label_work import read_labels  # it loads what asks models; most selections need none
+
+        yield from read_labels([self.labels] if self.labels else [])
 
 
 def inputs_of(problems: tuple[Path, ...], responses: Path | None, grades: Path | None, labels: Path | None) -> Inputs:
@@ -102,17 +91,6 @@ def inputs_of(problems: tuple[Path, ...], responses: Path | None, grades: Path |
 
 def _table(folder: Path, name: str) -> Path | None:
     return next((path for ending in SUFFIXES if (path := folder / f"{name}{ending}").is_file()), None)
-
-
-def _problem(row: SourceRow, path: Path) -> Problem:
-    if set(row.values) == set(field_names(Problem)):
-        return _record(row, Problem)
-    problem = parse_problem(row.values, path.name.split(".")[0], {})
-    if isinstance(problem, Malformed):
-        raise DataError(
-            f"{row.place}: {problem.detail}; mend the row, or `thinkscale collect` the file, which may drop it"
-        )
-    return problem
 
 
 def _record(row: SourceRow, record_type: type[R]) -> R:
@@ -172,13 +150,7 @@ def _grade(row: SourceRow, name: str, key: str) -> Grade:
 def picked_rows(inputs: Inputs, decisions: Decisions) -> Iterator[Mapping[str, JSON]]:
     """The rows of the files that were picked, unchanged, in the order of their picks; a second pass over the files."""
     chosen = decisions.chosen.key
-    places = iter(range(1 << 62))
-    found: dict[int, Mapping[str, JSON]] = {}
-    for path in inputs.problems:
-        for row in read_rows(path):
-            number = next(places)
-            if number in decisions.picks:
-                found[number] = row.values
+    found = dict(rows_at(inputs.problems, frozenset(decisions.picks)))
     for number in decisions.picks:
         key: dict[str, JSON] = {"response_key": chosen[number]} if number in chosen else {}
         yield {**found[number], **key}

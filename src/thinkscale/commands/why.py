@@ -14,8 +14,8 @@ from thinkscale.keys import JSON
 from thinkscale.records import Example, Fate, Grade, Label, Problem, Record, Response, to_row
 from thinkscale.settings import load_settings
 from thinkscale.sources.repairs import RECORD
-from thinkscale.stages.measuring import stored_measures
 from thinkscale.stages.selection_rules import rules_of
+from thinkscale.stages.stored_measures import stored_measures
 from thinkscale.store.run import RunDirectory
 
 KINDS: tuple[type[Record], ...] = (Problem, Response, Grade, Label, Fate, Example)

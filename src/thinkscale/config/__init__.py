@@ -26,10 +26,12 @@ from thinkscale.config.engines import (
     ScriptedEngineSettings,
     engine_name,
 )
+from thinkscale.config.evaluate import EvaluateSettings
 from thinkscale.config.label import LabelSettings
 from thinkscale.config.recipe import Recipe, recipe_source, shipped_recipes
+from thinkscale.config.report import ReportSettings
 from thinkscale.config.select import SelectSettings
-from thinkscale.config.student import EvaluateSettings, ReportSettings, StudentSettings, TrainSettings
+from thinkscale.config.student import StudentSettings, TrainSettings
 from thinkscale.config.teach import GenerateSettings, GradeSettings
 
 __all__ = [

@@ -2,9 +2,22 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from thinkscale.config.base import PLACEMENT, Settings
+from thinkscale.sources.catalogue import FIELDS
+
+
+def _known_fields(columns: dict[str, str]) -> dict[str, str]:
+    """A mapping of fields that a problem has."""
+    unknown = sorted(set(columns) - set(FIELDS))
+    if unknown:
+        raise ValueError(f"there is no field {', '.join(unknown)}; there are {', '.join(FIELDS)}")
+    return columns
+
+
+Columns: TypeAlias = Annotated[dict[str, str], AfterValidator(_known_fields)]
+"""Field of a problem to the column that carries it."""
 
 
 class LabSourceSettings(Settings):
@@ -20,7 +33,7 @@ class FileSourceSettings(Settings):
     type: Literal["file"]
     path: str = Field(description="the file; relative to the recipe's folder")
     name: str | None = Field(default=None, description="the source's name in records; the file's stem if not given")
-    columns: dict[str, str] = Field(
+    columns: Columns = Field(
         default_factory=dict, description="which column carries which field, where names differ: question: problem"
     )
 
@@ -57,7 +70,7 @@ class HubSourceSettings(Settings):
     split: str = Field(default="train")
     files: tuple[str, ...] = Field(default=(), description="patterns of its files, instead of configuration and split")
     limit: int | None = Field(default=None, ge=1, description="the first so many problems")
-    columns: dict[str, str] = Field(
+    columns: Columns = Field(
         default_factory=dict, description="which column carries which field, where names differ: question: problem"
     )
 

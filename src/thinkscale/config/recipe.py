@@ -7,9 +7,11 @@ from pydantic import Field
 
 from thinkscale.config.base import Settings
 from thinkscale.config.collect import CollectSettings
+from thinkscale.config.evaluate import EvaluateSettings
 from thinkscale.config.label import LabelSettings
+from thinkscale.config.report import ReportSettings
 from thinkscale.config.select import SelectSettings
-from thinkscale.config.student import EvaluateSettings, ReportSettings, StudentSettings, TrainSettings
+from thinkscale.config.student import StudentSettings, TrainSettings
 from thinkscale.config.teach import GenerateSettings, GradeSettings
 from thinkscale.errors import ConfigError
 

@@ -8,7 +8,6 @@ from thinkscale.config.base import PLACEMENT, Settings
 from thinkscale.errors import ConfigError
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-LEAST_MEMORY_MIB = 256
 
 
 class KeepRuleSettings(Settings):
@@ -99,26 +98,30 @@ class SelectSettings(Settings):
     )
     workers: str = Field(
         default="local:1",
-        description="where texts are measured: local (every core), local:2 (so many processes), ray:auto, ray:HOST:PORT",
+        description="where texts are measured: 2 or local:2 (so many processes), local (every core), ray:auto, "
+        "ray:HOST:PORT",
         json_schema_extra=PLACEMENT,
     )
     memory_mib: int = Field(
         default=1024,
-        ge=LEAST_MEMORY_MIB,
+        ge=256,
         description="what each process that measures may hold; more goes by shares, over spill files",
         json_schema_extra=PLACEMENT,
     )
 
-    @field_validator("workers")
+    @field_validator("workers", mode="before")
     @classmethod
-    def _can_be_asked(cls, workers: str) -> str:
+    def _of_a_backend(cls, workers: object) -> object:
         from thinkscale.cluster.backends import backend
 
-        try:
-            backend(workers)
-        except ConfigError as error:
-            raise ValueError(str(error).removeprefix("workers ")) from error
-        return workers
+        is_number = isinstance(workers, int) and not isinstance(workers, bool)
+        named = f"local:{workers}" if is_number or (isinstance(workers, str) and workers.isdecimal()) else workers
+        if isinstance(named, str):
+            try:
+                backend(named)
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix("workers ")) from error
+        return named
 
 
 MEASURED = ("languages", "against", "overlap_rule", "ngram_words", "check_traces")

@@ -1,11 +1,10 @@
-"""Settings of the student: what it is, its training, its evaluation, and the report on it."""
+"""Settings of the student: what it is, and its training."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from thinkscale.config.base import PLACEMENT, Settings
-from thinkscale.config.engines import OpenAIEngineSettings
 
 
 class StudentSettings(Settings):
@@ -33,44 +32,11 @@ class TrainSettings(Settings):
         default="refuse", description="what to do with longer rows; never silently"
     )
     dtype: Literal["float32", "bfloat16"] = Field(default="bfloat16")
+    activation_checkpointing: bool = Field(
+        default=False,
+        description="compute activations twice, to keep fewer: less memory, a fifth slower",
+        json_schema_extra=PLACEMENT,
+    )
     save_every_steps: int = Field(
         default=50, ge=1, description="steps that a kill may cost", json_schema_extra=PLACEMENT
     )
-
-
-class EvaluateSettings(Settings):
-    """The sweep: methods x budgets x waits on every benchmark."""
-
-    benchmarks: tuple[str, ...] = Field(min_length=1, description="NAME, NAME:100, or a file")
-    methods: tuple[Literal["truncation", "budget_forcing", "class_conditional"], ...] = Field(
-        default=("truncation", "budget_forcing", "class_conditional"), min_length=1
-    )
-    budgets: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(500, 1000, 2000, 4000, 8000), description="thinking tokens"
-    )
-    untruncated: bool = Field(default=True, description="also without a budget, up to max_thinking_tokens")
-    waits: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        default=(0, 1, 2, 4), min_length=1, description="times the end of thinking is suppressed"
-    )
-    wait_string: str = Field(default="Wait")
-    max_thinking_tokens: int = Field(default=30000, ge=1, description="where the thinking is cut off without a budget")
-    max_answer_tokens: int = Field(default=1024, ge=1)
-    samples: int = Field(default=1, ge=1, description="trajectories for each problem")
-    temperature: float = Field(default=0.0, ge=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    engine: OpenAIEngineSettings | None = Field(
-        default=None,
-        description="servers of the student, in a recipe that does not train it; in this process if not given",
-    )
-    baseline: bool = Field(default=True, description="the student before training, too: at once, and thinking")
-    dtype: Literal["float32", "float64", "bfloat16"] = Field(default="float32")
-    device: str = Field(default="auto", json_schema_extra=PLACEMENT)
-    batch_size: int = Field(default=64, ge=1, json_schema_extra=PLACEMENT)
-
-
-class ReportSettings(Settings):
-    """What the report shows."""
-
-    title: str = Field(default="thinkscale report")
-    samples: int = Field(default=12, ge=0, description="traces shown in full")
-    resamples: int = Field(default=2000, ge=100, description="bootstrap resamples of every interval")

@@ -6,6 +6,7 @@ whole pool showed, so parts and their order change nothing.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from thinkscale.curation.matches import (
     places_of,
     rows_of_grams,
 )
-from thinkscale.curation.ngrams import gram_hashes
+from thinkscale.curation.ngrams import EveryGram, every_gram, gram_hashes
 from thinkscale.curation.notation import SIGNS
 from thinkscale.curation.units import Hashes, Integers, changes, distinct
 from thinkscale.curation.words import S1, Tokens, token_hash, whole_keys, without
@@ -65,9 +66,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What is kept of some rows, of which the first is row `first` of the pool; `places` number them from 0."""
+    """What is kept of some rows, of which the first is row `first` of the pool.
+
+    `rows` are those that share n-grams with an item, numbered from 0; `places` and `num_grams` are of these alone, and
+    `places` number them by their place in `rows`.
+    """
 
     first: int
+    rows: Integers
     places: Places
     num_grams: Integers
     others: list[Candidate]
@@ -100,9 +106,17 @@ class Search:
         self._parts: list[_Part] = []
         self._num_rows = 0
 
-    def look(self, rows: Tokens) -> list[int]:
-        """Takes the next rows; returns which of them, numbered from 0, may overlap."""
-        places, num_grams = places_of(self._index, rows)
+    def fresh(self) -> "Search":
+        """A search for the same items that has seen nothing; what never changes is shared."""
+        made = copy(self)
+        made._unrelated = np.zeros_like(self._unrelated)
+        made._parts, made._num_rows = [], 0
+        return made
+
+    def look(self, rows: Tokens, every: EveryGram | None = None) -> list[int]:
+        """Takes the next rows; returns which of them, numbered from 0, may overlap. `every` are their n-grams."""
+        every = every or every_gram(rows, self._n)
+        places, num_grams = places_of(self._index, rows, every), every.num_grams
         others: list[Candidate] = []
         if self._rule != S1:
             self._unrelated += _unrelated_rows(self._index, places, num_grams)
@@ -110,7 +124,10 @@ class Search:
         chosen = np.zeros(rows.num_rows, np.bool_)
         chosen[self._pairs(places, num_grams).rows] = True
         chosen[self._long(places).rows] = True
-        self._parts.append(_Part(self._num_rows, places.where(chosen[places.rows]), num_grams, others))
+        near = np.flatnonzero(chosen)
+        held = places.where(chosen[places.rows])
+        held = replace(held, rows=np.searchsorted(near, held.rows))
+        self._parts.append(_Part(self._num_rows, near, held, num_grams[near], others))
         self._num_rows += rows.num_rows
         chosen[[other.row for other in others]] = True
         return np.flatnonzero(chosen).tolist()
@@ -132,10 +149,11 @@ class Search:
         item_grams = _telling(index.num_grams, rows_of_grams(of_items, index.num_items, boilerplate))
         for part in self._parts:
             row_grams = _telling(part.num_grams, rows_of_grams(part.places, len(part.num_grams), boilerplate))
+            numbers = part.first + part.rows
             pairs = self._pairs(part.places, part.num_grams)
-            yield from _candidates(part.first, pairs, row_grams[pairs.rows], item_grams[pairs.items])
+            yield from _candidates(numbers, pairs, row_grams[pairs.rows], item_grams[pairs.items])
             runs = self._long(part.places)
-            for pair in _candidates(part.first, runs, part.num_grams[runs.rows], index.num_grams[runs.items]):
+            for pair in _candidates(numbers, runs, part.num_grams[runs.rows], index.num_grams[runs.items]):
                 yield replace(pair, long=True)
             yield from (replace(other, row=other.row + part.first) for other in part.others)
 
@@ -191,9 +209,10 @@ class Search:
                     )  # fmt: skip
 
 
-def _candidates(first: int, pairs: Pairs, row_grams: Integers, item_grams: Integers) -> Iterator[Candidate]:
+def _candidates(numbers: Integers, pairs: Pairs, row_grams: Integers, item_grams: Integers) -> Iterator[Candidate]:
+    """`numbers` are those of the rows that `pairs` count from 0."""
     columns = (
-        pairs.rows + first,
+        numbers[pairs.rows],
         pairs.items,
         pairs.shared,
         row_grams,

@@ -86,12 +86,6 @@ def pass_rate_of(label: Label) -> tuple[str, PassRate]:
     return (label.evidence if label.by == SOURCE else label.by), PassRate(correct=correct, graded=graded)
 
 
-def solvers(labels: Iterable[Label]) -> tuple[str, ...]:
-    """The weak models that solve a problem, in order of name, from its labels `pass_rate`."""
-    rates = (pass_rate_of(label) for label in labels if label.name == "pass_rate")
-    return tuple(sorted({model for model, rate in rates if rate.correct}))
-
-
 def difficulty_label(problem_id: str, rates_by_model: Mapping[str, PassRate], by: str = "weak_models") -> Label:
     """`too_easy`, `hard`, or `unknown` where a model has no grade that counts, with each model's pass rate as evidence.
 

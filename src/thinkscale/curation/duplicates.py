@@ -6,9 +6,9 @@ without a text: rows are taken best first, and a row is kept unless it repeats a
 row always repeats the very row that it names, and chains do not grow.
 
 Left out of the count are n-grams that more than 100 different rows have: they are phrases ("where m and n are
-relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared as a whole only. So
-more than 100 near copies of one text, each a little different, are not seen: by counts alone they look like different
-questions in one long wrapper, and to drop those for each other would be the worse mistake.
+relatively prime positive integers"), not evidence. A row with fewer than 5 n-grams left is compared as a whole only. By
+counts alone more than 100 near copies of one text, each a little different, look like different questions in one long
+wrapping; which of the two they are is told in another way (crowds.py).
 
 The count of shared n-grams is a sum over n-grams, so it is worked out for any part of them (`shared_grams`) and can be
 added up: what needs more memory than there is goes by ranges of the hash (stages/near_duplicates.py). Rejected: MinHash
@@ -17,17 +17,17 @@ bands, which miss pairs by chance, and connected clusters, in which a chain of s
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from thinkscale.curation.crowds import crowded
+from thinkscale.curation.edges import MIN_SHARE, Edges
 from thinkscale.curation.ngrams import DEFAULT_N, grams
 from thinkscale.curation.units import Hashes, Integers, changes
 from thinkscale.curation.words import Tokens, whole_keys
 
 DEFAULT_THRESHOLD = 0.5
-MIN_SHARE = 0.3
-"""Pairs with less are not kept as edges; the lowest threshold that can be asked for."""
 MAX_ROWS_OF_A_GRAM = 100
 MIN_GRAMS = 5
 PAIRS_AT_ONCE = 4_000_000
@@ -42,19 +42,6 @@ class Shared:
     b: Integers
     counts: Integers
     num_grams: Integers
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """Pairs of rows, `a[k]` < `b[k]`, that repeat each other; `same` where all words are the same.
-
-    Copies of the same words have one edge each, to the first of them, and only the first has edges to other texts.
-    """
-
-    a: Integers
-    b: Integers
-    share: NDArray[np.float64]
-    same: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +60,20 @@ def edges(found: Tokens, n: int = DEFAULT_N, min_share: float = MIN_SHARE) -> Ed
     every = grams(found, n)
     originals = firsts[every.rows] == every.rows
     return edges_of(shared_grams(every.hashes[originals], every.rows[originals], found.num_rows), firsts, min_share)
+
+
+def crowded_rows(found: Tokens, n: int = DEFAULT_N) -> Integers:
+    """The rows that may be of a crowd, in the order of `crowds.crowded`. Copies of the same words are left out."""
+    firsts = first_copies(whole_keys(found))
+    every = grams(found, n)
+    originals = firsts[every.rows] == every.rows
+    hashes, rows = every.hashes[originals], every.rows[originals]
+    order = np.argsort(hashes)
+    starts = changes(hashes[order])
+    sizes = np.diff(np.append(starts, len(hashes)))
+    common = rows[order][np.repeat(sizes > MAX_ROWS_OF_A_GRAM, sizes)]
+    count = partial(np.bincount, minlength=found.num_rows)
+    return crowded(count(common), count(rows), MIN_GRAMS)
 
 
 def first_copies(keys: Hashes) -> Integers:
@@ -118,12 +119,14 @@ def kept(found: Edges, order: Iterable[int], threshold: float = DEFAULT_THRESHOL
     """
     if not MIN_SHARE <= threshold <= 1:
         raise ValueError(f"threshold {threshold}: a share of n-grams, at least {MIN_SHARE} and at most 1")
-    original = dict(zip(found.b[found.same].tolist(), found.a[found.same].tolist(), strict=True))
+    copies: dict[int, int] = dict(zip(found.b[found.same].tolist(), found.a[found.same].tolist(), strict=True))
+    original = {copy: copies.get(first, first) for copy, first in copies.items()}
     near = ~found.same & (found.share >= threshold)
     neighbours: dict[int, list[tuple[int, float]]] = {}
     for a, b, share in zip(found.a[near].tolist(), found.b[near].tolist(), found.share[near].tolist(), strict=True):
-        neighbours.setdefault(a, []).append((b, share))
-        neighbours.setdefault(b, []).append((a, share))
+        one, other = original.get(a, a), original.get(b, b)
+        neighbours.setdefault(one, []).append((other, share))
+        neighbours.setdefault(other, []).append((one, share))
     places: dict[int, tuple[int, int]] = {}
     verdicts: dict[int, Repeat] = {}
     repeats = []

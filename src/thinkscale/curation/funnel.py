@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thinkscale.curation.filters import FILTERS, Chosen, Objection, choose_traces
+from thinkscale.curation.garbage import rare_collections
 from thinkscale.curation.measures import Measures
 from thinkscale.curation.patterns import fits
 from thinkscale.curation.repeats import duplicates
@@ -82,6 +83,7 @@ class Sifted:
     chosen: Chosen
 
 
+@rare_collections()
 def sift(measures: Measures, rules: Rules) -> Sifted:
     """All steps but the draw."""
     chosen = choose_traces(measures, rules)
@@ -96,6 +98,7 @@ def sift(measures: Measures, rules: Rules) -> Sifted:
     return Sifted(steps=tuple(steps), dropped=dropped, left=left, chosen=chosen)
 
 
+@rare_collections()
 def draw(measures: Measures, rules: Rules, seed: int, sifted: Sifted) -> Decisions:
     """The last step. StageError as `decide` raises it."""
     selection, notices = _draw(measures, rules, seed, sifted)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkscale.curation.ngrams import gram_hashes, repeated
+from thinkscale.curation.ngrams import EveryGram, every_gram
 from thinkscale.curation.units import Hashes, Integers, changes, distinct
 from thinkscale.curation.words import Tokens
 
@@ -69,12 +69,9 @@ class Pairs:
 
 def index_of(found: Tokens, n: int) -> Index:
     """The index of items given as words."""
-    places, hashes = gram_hashes(found, n)
-    counts = np.maximum(found.lengths - n + 1, 0)
-    items = np.repeat(np.arange(found.num_rows, dtype=np.int64), counts)
-    num_grams = counts - np.bincount(items[repeated(items, hashes, found.num_rows)], minlength=found.num_rows)
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
+    every = every_gram(found, n)
+    order = np.argsort(every.hashes, kind="stable")
+    ordered, items = every.hashes[order], every.rows[order]
     firsts = changes(ordered)
     leading = np.zeros(1 << FILTER_BITS, np.bool_)
     leading[(ordered >> np.uint64(64 - FILTER_BITS)).astype(np.int64)] = True
@@ -83,21 +80,18 @@ def index_of(found: Tokens, n: int) -> Index:
         num_items=found.num_rows,
         hashes=ordered[firsts],
         starts=np.append(firsts, len(ordered)),
-        items=items[order],
-        places=(places - found.offsets[items])[order],
-        num_grams=num_grams,
+        items=items,
+        places=every.places[order] - found.offsets[items],
+        num_grams=every.num_grams,
         leading=leading,
     )
 
 
-def places_of(index: Index, found: Tokens) -> tuple[Places, Integers]:
-    """The places in rows where n-grams of the index stand, and how many distinct n-grams each row has."""
-    places, hashes = gram_hashes(found, index.n)
-    counts = np.maximum(found.lengths - index.n + 1, 0)
-    rows = np.repeat(np.arange(found.num_rows, dtype=np.int64), counts)
-    num_grams = counts - np.bincount(rows[repeated(rows, hashes, found.num_rows)], minlength=found.num_rows)
-    which, numbers = known(index, hashes)
-    return Places(rows[which], places[which] - found.offsets[rows[which]], numbers), num_grams
+def places_of(index: Index, found: Tokens, every: EveryGram) -> Places:
+    """The places in rows where n-grams of the index stand; `every` is all n-grams of the rows."""
+    which, numbers = known(index, every.hashes)
+    rows = every.rows[which]
+    return Places(rows, every.places[which] - found.offsets[rows], numbers)
 
 
 def known(index: Index, hashes: Hashes) -> tuple[Integers, Integers]:

@@ -37,6 +37,13 @@ COLUMNS: dict[str, dict[str, type]] = {
 }  # fmt: skip
 """The columns of each table. `domain` and `subject` are empty and `rating` is null where nobody labelled them."""
 
+ASKED: dict[str, type] = {
+    "id": str, "source": str, "kind": str, "question": str, "reference": str, "tests": str, "domain": str,
+    "subject": str, "rating": float,
+}  # fmt: skip
+"""The columns of problems that are measured; `domain`, `subject` and `rating` are what the source says, as in `rows`.
+`reference` and `tests` are null where there is none."""
+
 QUESTION = -1
 """In `faults.trace`: the fault is the question's."""
 
@@ -57,12 +64,19 @@ class Measures:
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
+def schema(columns: Mapping[str, type]) -> "dict[str, pl.DataType]":
+    """Columns with polars' types."""
+    import polars as pl
+
+    kinds = {int: pl.Int64, float: pl.Float64, str: pl.String}
+    return {column: kinds[kind]() for column, kind in columns.items()}
+
+
 def table(name: str, columns: Mapping[str, Sequence[object]]) -> "pl.DataFrame":
     """The table `name` of its columns; all of them, or none for an empty table. ValueError where they are others."""
     import polars as pl
 
-    kinds = {int: pl.Int64, float: pl.Float64, str: pl.String}
-    wanted = {column: kinds[kind]() for column, kind in COLUMNS[name].items()}
+    wanted = schema(COLUMNS[name])
     if columns and set(columns) != set(wanted):
         raise ValueError(f"the columns of {name} are {', '.join(wanted)}; given were {', '.join(columns)}")
     made = pl.DataFrame({column: columns.get(column, ()) for column in wanted}, schema=wanted)

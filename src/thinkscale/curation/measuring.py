@@ -8,13 +8,22 @@ from itertools import islice
 from typing import TypeVar
 
 from thinkscale.curation.difficulty import PassRate, pass_rate_of
-from thinkscale.curation.likeness import Against, Comparing, edge_columns, overlap_columns, search
+from thinkscale.curation.likeness import (
+    Against,
+    Comparing,
+    benchmark_of,
+    edge_columns,
+    overlap_columns,
+    search,
+    traces_search,
+)
 from thinkscale.curation.measures import COLUMNS, QUESTION, Measures, table
 from thinkscale.curation.overlap import Overlaps
 from thinkscale.curation.quality import QuestionLimits, TraceLimits, response_faults, rule_names, trace_rule_names
-from thinkscale.curation.taxonomy import UNKNOWN, given_domain
+from thinkscale.curation.taxonomy import UNKNOWN, domain_code
 from thinkscale.curation.words import Tokens, rows_between, tokens
 from thinkscale.errors import DataError
+from thinkscale.keys import JSON
 from thinkscale.records import Grade, Label, Problem, Response
 
 TRACES_AT_ONCE, QUESTIONS_AT_ONCE = 500, 20_000
@@ -48,11 +57,28 @@ def measure(
     numbers, questions, references = _take_problems(
         problems, rule_names() if question_rules is None else question_rules, QuestionLimits(languages=languages), made
     )
-    counted = _take_labels(labels, numbers, made)
     words = tokens(questions, comparing.rule)
     if against:
         made["overlaps"] = _question_overlaps(questions, references, words, against, comparing)
-    in_traces = search(against, comparing, traces=True) if against and comparing.traces else None
+    in_traces = traces_search([benchmark_of(item) for item in against], comparing)
+    take_others(labels, answers, numbers, questions, in_traces, made)
+    made["edges"] = edge_columns(questions, references, words, comparing.words)
+    return Measures(**{name: table(name, columns) for name, columns in made.items()})
+
+
+def take_others(
+    labels: Iterable[Label],
+    answers: Iterable[tuple[Response, Grade | None]],
+    numbers: Mapping[str, int],
+    questions: Mapping[int, str] | Sequence[str],
+    in_traces: Overlaps | None,
+    made: Mapping[str, Columns],
+) -> None:
+    """All that is known beside the questions, added to the columns of `made`; `numbers` are the rows of problems' ids.
+
+    DataError on a label whose value cannot be read.
+    """
+    counted = _take_labels(labels, numbers, made)
     places = _take_answers(answers, numbers, questions, in_traces, made)
     made["traces"]["tokens"] = [
         counted.get(str(key), tokens)
@@ -61,8 +87,6 @@ def measure(
     if in_traces:
         for column, values in overlap_columns(in_traces.hits(), places).items():
             made["overlaps"][column] += values
-    made["edges"] = edge_columns(questions, references, words, comparing.words)
-    return Measures(**{name: table(name, columns) for name, columns in made.items()})
 
 
 def _add(columns: Columns, *values: object) -> None:
@@ -79,13 +103,13 @@ def _take_problems(
     references: list[str | None] = []
     waiting: list[Problem] = []
     for row, problem in enumerate(problems):
-        given = given_domain(problem) if problem.extra else None
+        domain, subject, rating = stated(problem.extra)
         rows["problem_id"].append(problem.id)
         rows["source"].append(problem.source)
         rows["kind"].append(problem.kind.value)
-        rows["domain"].append("" if given is None or given.value == UNKNOWN else given.value)
-        rows["subject"].append(_text(problem.extra.get("subject")))
-        rows["rating"].append(_number(problem.extra.get("rating")))
+        rows["domain"].append(domain)
+        rows["subject"].append(subject)
+        rows["rating"].append(rating)
         numbers[problem.id] = row
         questions.append(problem.question)
         references.append(problem.reference)
@@ -117,8 +141,14 @@ def _take_question_faults(
     columns["evidence"] += found["evidence"].to_list()
 
 
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+def stated(extra: Mapping[str, JSON]) -> tuple[str, str, float | None]:
+    """Domain, subject and rating of a problem as its source gives them in `extra`; empty or None where it does not."""
+    if not extra:
+        return "", "", None
+    given, subject = extra.get("domain"), extra.get("subject")
+    domain = domain_code(str(given)) if given is not None else ""
+    text = subject.strip() if isinstance(subject, str) else ""
+    return "" if domain == UNKNOWN else domain, text, _number(extra.get("rating"))
 
 
 def _number(value: object) -> float | None:
@@ -131,7 +161,10 @@ def _number(value: object) -> float | None:
 
 
 def _take_labels(labels: Iterable[Label], numbers: Mapping[str, int], made: Mapping[str, Columns]) -> dict[str, int]:
-    """The labels' facts. Returns the lengths of traces that a tokenizer counted, by the key of the response."""
+    """The labels' facts, in `rows` and `attempts` of `made`.
+
+    Returns the lengths of traces that a tokenizer counted, by the key of the response.
+    """
     rows = made["rows"]
     rates: dict[tuple[int, str], PassRate] = {}
     counted: dict[str, int] = {}
@@ -167,21 +200,24 @@ def _question_overlaps(
     against: Sequence[Against],
     comparing: Comparing,
 ) -> Columns:
-    found = search(against, comparing)
+    found = search([benchmark_of(item) for item in against], comparing)
     for start in range(0, len(questions), QUESTIONS_AT_ONCE):
         end = start + QUESTIONS_AT_ONCE
         found.look(questions[start:end], references[start:end], rows_between(words, start, end))
-    return overlap_columns(found.hits(), [(row, "") for row in range(len(questions))])
+    return overlap_columns(found.hits())
 
 
 def _take_answers(
     answers: Iterable[tuple[Response, Grade | None]],
     numbers: Mapping[str, int],
-    questions: Sequence[str],
+    questions: Mapping[int, str] | Sequence[str],
     search_in: Overlaps | None,
     made: Mapping[str, Columns],
 ) -> list[tuple[int, str]]:
-    """The traces' facts. Returns row and key of each trace, in the order in which they were shown to `search_in`."""
+    """The traces' facts, in `traces` and `faults` of `made`.
+
+    Returns row and key of each trace, in the order in which they were shown to `search_in`.
+    """
     count: dict[int, int] = {}
     places: list[tuple[int, str]] = []
     known = (

@@ -55,13 +55,40 @@ def _summed(hashes: Hashes, n: int) -> Hashes:
         power *= 2
 
 
-def grams(found: Tokens, n: int = DEFAULT_N) -> Grams:
-    """The distinct n-grams of each row, in the order of their first places."""
-    _, hashes = gram_hashes(found, n)
+@dataclass(frozen=True, slots=True)
+class EveryGram:
+    """Every n-gram of rows in order: `hashes[k]` is of row `rows[k]` and begins at word `places[k]` of all words."""
+
+    rows: Integers
+    places: Integers
+    hashes: Hashes
+    again: Integers
+    """Positions of those that their row had before, ascending."""
+    num_grams: Integers
+    """Distinct ones of each row."""
+
+    @property
+    def distinct(self) -> Grams:
+        """The distinct n-grams of each row, in the order of their first places."""
+        if not len(self.again):
+            return Grams(self.rows, self.hashes)
+        first = np.ones(len(self.rows), np.bool_)
+        first[self.again] = False
+        return Grams(self.rows[first], self.hashes[first])
+
+
+def every_gram(found: Tokens, n: int = DEFAULT_N) -> EveryGram:
+    """The n-grams of texts given as words. Raises ValueError where `n` is below 1."""
+    places, hashes = gram_hashes(found, n)
     counts = np.maximum(found.lengths - n + 1, 0)
     rows = np.repeat(np.arange(found.num_rows, dtype=np.int64), counts)
     again = repeated(rows, hashes, found.num_rows)
-    return Grams(np.delete(rows, again), np.delete(hashes, again))
+    return EveryGram(rows, places, hashes, again, counts - np.bincount(rows[again], minlength=found.num_rows))
+
+
+def grams(found: Tokens, n: int = DEFAULT_N) -> Grams:
+    """The distinct n-grams of each row, in the order of their first places."""
+    return every_gram(found, n).distinct
 
 
 def repeated(rows: Integers, hashes: Hashes, num_rows: int) -> Integers:

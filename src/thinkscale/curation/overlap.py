@@ -19,16 +19,16 @@ plain 8-grams: area under the curve 0.978 (3 words), 0.982 (5) and 0.987 (8, wei
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
 from thinkscale.curation.candidates import LONG_SPAN, Candidate, Gathered, Search
-from thinkscale.curation.ngrams import DEFAULT_N
+from thinkscale.curation.edges import ANSWER_AWARE, NGRAM_OVERLAP, WHOLE_QUESTION
+from thinkscale.curation.ngrams import DEFAULT_N, EveryGram
 from thinkscale.curation.words import DEFAULT, S1, Tokens, rows_between, tokens, words_compared, words_of
 
-WHOLE_QUESTION, CONTAINED_IN, ANSWER_AWARE = "whole_question", "contained", "answer_aware"
-SIGNS_DIFFER, LONG_RUN = "signs_differ", "long_span"
-NGRAM_OVERLAP, QUOTED = "ngram_overlap", "quoted_in_trace"
+CONTAINED_IN, SIGNS_DIFFER, LONG_RUN, QUOTED = "contained", "signs_differ", "long_span", "quoted_in_trace"
 
 CONTAINED = 0.4
 DIFFERENT_ANSWERS = 0.6
@@ -106,12 +106,24 @@ class Overlaps:
         self._texts: dict[int, tuple[str, str | None]] = {}
         self._num_rows = 0
 
-    def look(self, texts: Sequence[str], answers: Sequence[str | None], found: Tokens | None = None) -> list[int]:
+    def fresh(self) -> "Overlaps":
+        """One that looks for the same items and has seen nothing."""
+        made = copy(self)
+        made._search, made._texts, made._num_rows = self._search.fresh(), {}, 0
+        return made
+
+    def look(
+        self,
+        texts: Sequence[str],
+        answers: Sequence[str | None],
+        found: Tokens | None = None,
+        every: EveryGram | None = None,
+    ) -> list[int]:
         """Takes the next rows; returns which of them, numbered from 0, may hit.
 
-        `found` are their words under the rule, if at hand.
+        `found` are their words under the rule and `every` the n-grams of these, if at hand.
         """
-        near = self._search.look(found or tokens(texts, self._rule))
+        near = self._search.look(found or tokens(texts, self._rule), every)
         for row in near:
             self._texts[self._num_rows + row] = texts[row], answers[row]
         self._num_rows += len(texts)
@@ -223,5 +235,7 @@ def overlaps(
 @lru_cache(maxsize=1 << 16)
 def answer_key(answer: str | None) -> str:
     """An answer as it is compared: its words, the last after `####`; whole numbers as digits. Empty for none."""
+    if answer and answer.isascii() and answer.isdecimal():
+        return answer.lstrip("0") or "0"
     words = words_of((answer or "").rpartition("####")[2])
     return " ".join(_NUMBER.sub(r"\1", word) for word in words)

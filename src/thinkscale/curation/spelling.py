@@ -69,22 +69,20 @@ def plain(text: str, rule: str) -> str:
 
 
 def all_plain(texts: Sequence[str], rule: str) -> str:
-    """Plain texts, each with ROW_END after it."""
-    if rule == S1:
-        made = [text.lower() if text.isascii() and ROW_END not in text else plain(text, rule) for text in texts]
-    else:
-        made = [
-            text.casefold() if text.isascii() and "\\n" not in text and ROW_END not in text else plain(text, rule)
-            for text in texts
-        ]
-    return ROW_END.join((*made, "")) if made else ""
+    """Plain texts, each with ROW_END after it; where all of them are ASCII, in a pass over all at once."""
+    if not texts:
+        return ""
+    joined = ROW_END.join((*texts, ""))
+    if joined.isascii() and joined.count(ROW_END) == len(texts):
+        return (ESCAPED_BREAK.sub(" ", joined) if rule != S1 and "\\n" in joined else joined).lower()
+    return ROW_END.join((*(plain(text, rule) for text in texts), ""))
 
 
 def rewritten(joined: str) -> str:
     """Plain texts, each with ROW_END after it, by `notation.REWRITTEN`: much faster on many texts at once."""
     for mark, pattern, new in _REWRITTEN:
         if mark in joined:
-            joined = pattern.sub(new, joined)
+            joined = pattern.sub(new, joined) if pattern.pattern != re.escape(mark) else joined.replace(mark, new)
     return _FIGURE.sub(_figure_word, joined) if "[asy]" in joined else joined
 
 

@@ -53,6 +53,8 @@ __all__ = [
 
 BATCH_CHARACTERS = 4_000_000
 """Texts taken at once: about 60 MB of working memory."""
+MOST_WORDS = 200_000
+"""Words, and units, that a process remembers: about 50 MB. The pool of 75,000 questions has 34,000 and 52,000."""
 _TABLES = {S1: class_table(ROW_END + WHITE, ""), DEFAULT: class_table(ROW_END + WHITE + SEPARATORS, SIGNS)}
 
 
@@ -84,8 +86,8 @@ def every_token(texts: Sequence[str], rule: str = DEFAULT) -> Tokens:
     """The words of each text under `rule`, instructions among them. Raises ValueError on an unknown rule."""
     if rule not in RULES:
         raise ValueError(f"no rule {rule!r} for words; there are {', '.join(RULES)}")
-    known = Vocabulary(rule)
-    parts = [_batch(part, known) for part in _batches(texts)]
+    known = _vocabulary(rule)
+    parts = [_by_alphabet(part, known) for part in _batches(texts)]
     lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
     return Tokens(np.cumsum(lengths), np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)]))
 
@@ -153,6 +155,24 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     yield texts[start:]
 
 
+def _by_alphabet(texts: Sequence[str], known: "Vocabulary") -> Tokens:
+    """Texts in ASCII apart from others: in one text with them they would take two or four bytes a character."""
+    plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
+    if plain.all() or not plain.any():
+        return _batch(texts, known)
+    parts = [
+        (rows, _batch([texts[row] for row in rows.tolist()], known)) for rows in map(np.flatnonzero, (plain, ~plain))
+    ]
+    lengths = np.empty(len(texts), np.int64)
+    for rows, part in parts:
+        lengths[rows] = part.lengths
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    hashes = np.empty(offsets[-1], np.uint64)
+    for rows, part in parts:
+        hashes[np.repeat(offsets[rows] - part.offsets[:-1], part.lengths) + np.arange(len(part.hashes))] = part.hashes
+    return Tokens(offsets, hashes)
+
+
 def _batch(texts: Sequence[str], known: "Vocabulary") -> Tokens:
     joined = all_plain(texts, known.rule)
     buffer = (joined if known.rule == S1 else rewritten(joined)).encode(errors="surrogatepass") + bytes(8)
@@ -167,6 +187,11 @@ def _batch(texts: Sequence[str], known: "Vocabulary") -> Tokens:
     places = np.repeat((np.cumsum(sizes) - sizes)[codes] - totals[:-1], counts) + np.arange(totals[-1])
     made = Tokens(totals[np.searchsorted(starts, np.append(-1, ends_of_rows))], flat[places])
     return made if known.rule == S1 else _letters_joined(made, np.isin(flat, _letters()[0])[places], known)
+
+
+@cache
+def _vocabulary(rule: str) -> "Vocabulary":
+    return Vocabulary(rule)
 
 
 @cache
@@ -200,6 +225,8 @@ class WordHashes(dict[str, int]):
     """The hashes of words, each worked out when it is first asked for."""
 
     def __missing__(self, word: str) -> int:
+        if len(self) == MOST_WORDS:
+            self.clear()
         self[word] = found = token_hash(word)
         return found
 
@@ -212,6 +239,8 @@ class Vocabulary(dict[bytes, tuple[int, ...]]):
         self.words = WordHashes()
 
     def __missing__(self, unit: bytes) -> tuple[int, ...]:
+        if len(self) == MOST_WORDS:
+            self.clear()
         text = unit.decode(errors="surrogatepass")
         words = self.words
         if self.rule == S1 or unit.isalpha() or unit.isdigit():

@@ -9,7 +9,7 @@ Rejected: `generate(list) -> list`, a barrier that makes a batch wait for its lo
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from thinkscale.records import Finish, Sampling, Usage
@@ -25,6 +25,10 @@ class TokenRequest:
     prompt: tuple[int, ...]
     sampling: Sampling
     stop_ids: tuple[int, ...]
+    min_tokens: int = 0
+    """No stop id is drawn among the first so many tokens of this request: it is as if they had probability 0."""
+    logprobs: bool = False
+    """Whether the log-probability of each token is wanted. It costs, so it is asked for only where it is used."""
     follows: str | None = None
     """Key of a finished request that begins alike: an engine may reuse what it computed there."""
 
@@ -37,14 +41,30 @@ class TokenCompletion:
     ids: tuple[int, ...]
     finish: Finish
     stop_id: int | None = None
+    logprobs: tuple[float, ...] = ()
+    """Log-probability (nats) of each of `ids`; empty where nobody asked, or the engine does not say.
+
+    Of the model itself: softmax of the raw logits, before temperature, top_p and `min_tokens`. Multiples of
+    LOGPROB_STEP, so that sums are exact, in any order."""
     error: str | None = None
     attempts: int = 1
     """Requests that it took, over every process that worked on it since its last draft."""
     usage: Usage | None = None
     """Tokens read and written over all attempts; None where the engine does not count."""
-    seconds: float = 0.0
-    """From the first sending to the end; 0 where nobody measured."""
+    seconds: float = field(default=0.0, compare=False)
+    """From the first sending (in this process: from entering the batch) to the end; 0 where nobody measured."""
     usd: float = 0.0
+
+
+LOGPROB_STEP = 2.0**-20
+LEAST_LOGPROB = -9999.0
+"""vLLM's figure for a probability of zero, which JSON cannot carry as infinity."""
+
+
+def rounded_logprob(value: float) -> float:
+    """The multiple of LOGPROB_STEP (1e-6 nats) that is nearest: coarser than what the shape of a batch moves in
+    float64, so a resumed run has the values of an undisturbed one."""
+    return round(min(max(value, LEAST_LOGPROB), 0.0) / LOGPROB_STEP) * LOGPROB_STEP
 
 
 class Drafts(Protocol):
@@ -71,6 +91,30 @@ class NoDrafts:
 
 
 NO_DRAFTS = NoDrafts()
+
+
+def load_draft(drafts: Drafts, request: TokenRequest) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The ids that were saved of a request, as far as it allows, and their log-probabilities where it asks for them.
+
+    Ids whose log-probability was not saved are left out: they are generated again."""
+    ids = drafts.load(request.key)[: request.sampling.max_tokens]
+    if not request.logprobs:
+        return ids, ()
+    steps = drafts.load(_logprobs_key(request))[: len(ids)]
+    return ids[: len(steps)], tuple(-step * LOGPROB_STEP for step in steps)
+
+
+def save_draft(drafts: Drafts, request: TokenRequest, ids: Sequence[int], logprobs: Sequence[float]) -> None:
+    """Saves both. The log-probabilities go first: a kill between the two costs the ids that have none."""
+    if request.logprobs:
+        drafts.save(_logprobs_key(request), [round(-value / LOGPROB_STEP) for value in logprobs])
+    drafts.save(request.key, ids)
+
+
+def _logprobs_key(request: TokenRequest) -> str:
+    return f"{request.key}/logprobs"
+
+
 DRAFT_TOKENS = 512
 """An engine saves a draft each time it has grown by this much: the most that a kill costs of one trace."""
 

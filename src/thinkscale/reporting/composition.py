@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from thinkscale.reporting.analysis import Analysis
 from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.document import Document
-from thinkscale.reporting.evaluation_sections import (
-    accounting_section,
-    cells_section,
-    comparisons_section,
-    falls_section,
-    findings_section,
-    metrics_section,
-    scaling_section,
+from thinkscale.reporting.sections.accounting_sections import accounting_section, cells_section
+from thinkscale.reporting.sections.comparison_sections import comparisons_section
+from thinkscale.reporting.sections.cost_section import costs_section
+from thinkscale.reporting.sections.evaluation_sections import findings_section, metrics_section, scaling_section
+from thinkscale.reporting.sections.evidence_sections import (
+    approach_section,
+    deviations_section,
+    evidence_section,
+    expectations_section,
 )
-from thinkscale.reporting.run_sections import (
+from thinkscale.reporting.sections.failure_sections import failures_section
+from thinkscale.reporting.sections.run_sections import (
     provenance_section,
     samples_section,
     saving_section,
@@ -24,6 +26,7 @@ from thinkscale.reporting.run_sections import (
 )
 from thinkscale.reporting.selection_section import choice_section
 from thinkscale.reporting.theme import Figure
+from thinkscale.reporting.traces.section import traces_section
 from thinkscale.reporting.wording import count
 
 
@@ -31,18 +34,24 @@ def compose(data: ReportData, analysis: Analysis, figures: Mapping[str, Figure])
     """Every section that the data can fill, most asked-for first."""
     sections = [
         findings_section(data, analysis),
+        approach_section(data),
+        evidence_section(data, analysis),
         scaling_section(figures),
         metrics_section(data, analysis),
         comparisons_section(data, analysis, figures),
-        falls_section(analysis, figures),
-        accounting_section(data),
-        cells_section(data),
+        expectations_section(analysis),
+        failures_section(data, analysis, figures),
+        accounting_section(data, analysis),
+        costs_section(data, figures),
         saving_section(data, figures),
+        cells_section(data),
         teacher_section(data, figures),
         selection_section(data, figures),
         choice_section(data, figures),
         training_section(data, figures),
         samples_section(data),
+        traces_section(data.traces),
+        deviations_section(data),
         provenance_section(data),
     ]
     return Document(
@@ -61,7 +70,6 @@ def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
         sizes = (f"{name} ({count(number)} problems)" for name, number in data.problems_by_benchmark.items())
         facts.append(("benchmarks", ", ".join(sizes)))
     if data.cells:
-        scores = sum(cell.num_scores for cell in data.cells)
-        facts.append(("evaluation", f"{count(len(data.cells))} cells, {count(scores)} scores"))
+        facts.append(("evaluation", f"{count(len(data.cells))} cells, {count(len(data.scores))} scores"))
         facts.append(("intervals", f"95% bootstrap over problems, {count(data.resamples)} resamples, seed {data.seed}"))
     return tuple(facts)

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from thinkscale.keys import JSON
-from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Response, Score, Step
+from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Replay, Response, Score, Step
+from thinkscale.reporting.published import PublishedPoint
+from thinkscale.reporting.regraded import GraderRange
 from thinkscale.reporting.selection import SelectionFacts
+from thinkscale.reporting.traces.inline import InlineTraces
 from thinkscale.statistics import RESAMPLES, S1_TARGETS_TOKENS, SEED
 
 
@@ -66,6 +69,8 @@ class Sample:
     budget_tokens: int | None = None
     waits: int = 0
     variant: str = ""
+    why: str = ""
+    """The rule by which it was chosen, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,84 @@ class SweepSaving:
     trajectories: int
     answers: int
     """Short answers generated: one for each distinct prefix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """A response whose thinking ends in a loop."""
+
+    response_key: str
+    unit: str
+    """What is repeated."""
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepCost:
+    """What the evaluation took beside tokens. These are clock readings: they differ from run to run."""
+
+    seconds: float | None
+    """Of the clock, over all invocations, while the stage worked; None where nobody measured."""
+    joules: Mapping[str, float]
+    """By source (`rapl`, `nvml`); a source that this machine does not have is absent."""
+    usd: float
+    """What engines charged."""
+    usd_per_hour: float | None
+    """Price of the machine, as the recipe gives it."""
+    generated_tokens: int
+    """That the sweep really generated: thinking and answers of all models, each shared prefix once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceCheck:
+    """The grader held against a benchmark's own references: each must be right, another problem's must not."""
+
+    benchmark: str
+    problems: int
+    accepted: int
+    """References that, given as the answer, are `correct`."""
+    tried_others: int
+    """Problems that were given the reference of another one, which differs in writing."""
+    accepted_others: int
+    """Of these `correct`: equal values written in two ways are so rightly, anything else is a fault."""
+    undecided: int
+    """References, their own or another's, that the rules alone could not compare."""
+    examples: tuple[str, ...] = ()
+    """What was not as it must be, the first few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """Verdicts of the evaluation's responses by what decided them."""
+
+    grader: str
+    tier: str
+    verdict: str
+    responses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """A setting in which this run differs from the one that it is compared with."""
+
+    setting: str
+    here: str
+    there: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What was done and how, from the recipe alone."""
+
+    approach: tuple[tuple[str, str], ...] = ()
+    """Step of the chain, and what it does here."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """What decides the bytes of an evaluation: model, format, templates with their hashes, engine, kernels."""
+    compared_with: str = ""
+    """The recipe that `deviations` is measured against; empty where it is this one."""
+    deviations: tuple[Deviation, ...] = ()
+    agreeing: int = 0
+    """Settings that are the same in both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +188,30 @@ class ReportData:
     scores: tuple[Score, ...] = ()
     steps: tuple[Step, ...] = ()
     samples: tuple[Sample, ...] = ()
+    samples_left_out: int = 0
+    """Choices of the rule that found no room among the samples."""
     savings: tuple[SweepSaving, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    """Responses of the evaluation that end in a loop."""
+    cost: SweepCost | None = None
+    published: tuple[PublishedPoint, ...] = ()
+    """What others published on these benchmarks, where the recipe asks for it."""
+    replays: tuple[Replay, ...] = ()
+    references: tuple[ReferenceCheck, ...] = ()
+    decided: tuple[Decided, ...] = ()
+    graders: GraderRange | None = None
+    """Truncation of the main model under several graders; None where rules alone grade nothing here."""
+    setup: Setup = field(default_factory=Setup)
     targets_tokens: tuple[int, ...] = S1_TARGETS_TOKENS
     resamples: int = RESAMPLES
     seed: int = SEED
+    traces: InlineTraces | None = None
+    """Every response, or as many as a page can hold; None where there are none."""
     provenance: Mapping[str, JSON] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """What a full table holds, to its path relative to the report."""
+    notice: tuple[str, ...] = ()
+    """What must be read before anything else, as the recipe says it: a sentence, then its parts."""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from thinkscale.reporting.data import Sample
 from thinkscale.reporting.theme import Figure
+from thinkscale.reporting.traces.inline import InlineTraces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,14 @@ class Trace:
     num_forced: int
 
 
-Block: TypeAlias = Text | Bullets | Alarm | Table | Drawing | Trace
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browser:
+    """The list of all responses, where the format can hold one."""
+
+    traces: InlineTraces
+
+
+Block: TypeAlias = Text | Bullets | Alarm | Table | Drawing | Trace | Browser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

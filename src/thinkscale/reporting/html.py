@@ -5,12 +5,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from thinkscale.reporting.document import Document
+from thinkscale.reporting.document import Browser, Document
 from thinkscale.reporting.markdown import pieces_of
 from thinkscale.reporting.theme import Figure, javascript_bundle
+from thinkscale.reporting.traces.page import browser_script, resource
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -23,8 +23,8 @@ REASON = re.compile(r" (\([^()]*\))$")
 def render_html(document: Document, figures: Mapping[str, Figure], drawings: Mapping[str, str]) -> str:
     """The whole page. `drawings` holds each figure's SVG by name: it shows until, or unless, scripts run.
 
-    The script of Vega is embedded once (0.9 MB), the figures' specifications as JSON. A content security
-    policy names the hashes of our own scripts, so that text of a model could not run even if escaping failed.
+    The script of Vega is embedded once (0.9 MB), the figures' specifications as JSON, the responses packed. A content
+    security policy names the hashes of our own scripts, so that text of a model could not run even if escaping failed.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -38,20 +38,21 @@ def render_html(document: Document, figures: Mapping[str, Figure], drawings: Map
     )
     environment.filters["interval"] = _with_interval
     environment.tests["block"] = lambda block, name: type(block).__name__ == name
-    scripts = [_inline(javascript_bundle()), _inline(_resource("report.js"))] if figures else []
+    browsers = [block for section in document.sections for block in section.blocks if isinstance(block, Browser)]
+    sources = [javascript_bundle(), resource("report.js")] if figures else []
+    scripts = [_inline(source) for source in (*sources, *([browser_script()] if browsers else []))]
+    theme = _inline(resource("theme.js"))
     return environment.get_template("report.html").render(
         document=document,
         drawings={name: base64.b64encode(svg.encode()).decode() for name, svg in drawings.items()},
         specs={name: _json_text(figure.spec) for name, figure in figures.items()},
-        style=_resource("report.css"),
+        style=resource("report.css") + (resource("traces.css") if browsers else ""),
+        theme=theme,
         scripts=scripts,
-        policy=_policy(scripts),
+        policy=_policy([theme, *scripts]),
         pieces_of=pieces_of,
+        has_browser=bool(browsers),
     )
-
-
-def _resource(name: str) -> str:
-    return files("thinkscale.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _inline(script: str) -> str:
@@ -63,9 +64,8 @@ def _policy(scripts: list[str]) -> str:
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
     )
-    allowed = hashes or "'none'"
     return (
-        f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {allowed}; "
+        f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {hashes}; "
         "base-uri 'none'; form-action 'none'"
     )
 

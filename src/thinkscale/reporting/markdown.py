@@ -3,7 +3,7 @@
 import re
 
 from thinkscale.reporting.data import Piece, Sample
-from thinkscale.reporting.document import Alarm, Block, Bullets, Document, Drawing, Table, Text, Trace
+from thinkscale.reporting.document import Alarm, Block, Browser, Bullets, Document, Drawing, Table, Text, Trace
 from thinkscale.reporting.wording import count
 
 MOST_CHARACTERS = 8000
@@ -44,6 +44,8 @@ def _block(block: Block) -> list[str]:
             return _table(block)
         case Trace():
             return _trace(block)
+        case Browser():
+            return [escaped("report.html has them to search and read.")]
 
 
 def _table(table: Table) -> list[str]:

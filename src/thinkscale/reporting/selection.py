@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from thinkscale.curation.sampling import Uniformity
+from thinkscale.statistics import SplitAccuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +50,6 @@ class Contamination:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TouchedAccuracy:
-    """One model on the items of a benchmark that collected rows overlap with, and on the others."""
-
-    benchmark: str
-    model: str
-    touched_items: int
-    touched_correct: int
-    touched_scores: int
-    untouched_items: int
-    untouched_correct: int
-    untouched_scores: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionFacts:
     """The whole selection. A candidate is a row that every filter lets pass."""
 
@@ -86,4 +73,5 @@ class SelectionFacts:
     """Rows dropped for their overlaps."""
     contaminations: tuple[Contamination, ...]
     """The first of them."""
-    touched: tuple[TouchedAccuracy, ...] = ()
+    touched: tuple[SplitAccuracy, ...] = ()
+    """Each model on the items of each benchmark that some collected row overlaps with, and on the others."""

@@ -6,7 +6,8 @@ from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.document import Block, Bullets, Drawing, Section, Table
 from thinkscale.reporting.selection import GroupCounts, SelectionFacts
 from thinkscale.reporting.theme import Figure
-from thinkscale.reporting.wording import count, p_value, percent, shortened
+from thinkscale.reporting.wording import count, interval, p_value, percent, points, shortened
+from thinkscale.statistics import Estimate
 
 FUNNEL_NOTE = (
     "The paper's counts are of its own pool (arXiv 2501.19393, section 2.2), for comparison of the shape. It compares "
@@ -15,6 +16,11 @@ FUNNEL_NOTE = (
 UNIFORM_NOTE = (
     "Chi-square: drawn rows against equal shares of all domains with candidates. A domain with fewer rows than its "
     "share gives all it has, so a pool with small domains cannot come out equal."
+)
+TOUCHED_NOTE = (
+    "Touched: some collected row, selected or dropped, overlaps with the item. Accuracy is over all cells of the "
+    "evaluation together, with a Wilson interval over items; the difference is touched less others, of two groups of "
+    "different items. Touched items may be easier or harder than the others, so a gap alone proves no leak."
 )
 DOMAINS_FOLDED = 20
 
@@ -121,21 +127,31 @@ def _contamination(facts: SelectionFacts) -> list[Table]:
 def _touched(facts: SelectionFacts) -> list[Table]:
     rows = tuple(
         (
-            item.benchmark, item.model,
-            count(item.touched_items), _rate(item.touched_correct, item.touched_scores),
-            count(item.untouched_items), _rate(item.untouched_correct, item.untouched_scores),
+            item.benchmark,
+            item.model,
+            count(item.touched_items),
+            _rate(item.touched),
+            count(item.untouched_items),
+            _rate(item.untouched),
+            _points(item.difference),
         )
         for item in facts.touched
-    )  # fmt: skip
+    )
     if not rows:
         return []
-    headers = ("benchmark", "model", "touched items", "accuracy on them", "other items", "accuracy on them")
-    note = (
-        "Touched: some collected row, selected or not, overlaps with the item. Accuracy is over all cells of the "
-        "evaluation together; touched items may be easier or harder than the others, so a gap alone proves no leak."
-    )
-    return [Table(title="Items that the pool touches", headers=headers, rows=rows, num_words=2, note=note)]
+    headers = (
+        "benchmark", "model", "touched items", "accuracy on them", "other items", "accuracy on them", "difference",
+    )  # fmt: skip
+    return [Table(title="Items that the pool touches", headers=headers, rows=rows, num_words=2, note=TOUCHED_NOTE)]
 
 
-def _rate(correct: int, scores: int) -> str:
-    return f"{percent(correct / scores)} of {count(scores)}" if scores else "–"
+def _rate(found: Estimate) -> str:
+    if found.value is None or found.low is None or found.high is None:
+        return f"– ({found.reason})"
+    return f"{percent(found.value)} {interval(100 * found.low, 100 * found.high)}"
+
+
+def _points(found: Estimate) -> str:
+    if found.value is None or found.low is None or found.high is None:
+        return "–"
+    return f"{points(found.value)} points {interval(100 * found.low, 100 * found.high)}"

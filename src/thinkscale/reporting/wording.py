@@ -1,17 +1,37 @@
 """How numbers and settings read in a report: one place, so that tables, figures and sentences agree."""
 
+import math
+
 from thinkscale.records import Cell
 from thinkscale.statistics import CellKey, Estimate, PairedDifference
 
 MINUS = "\N{MINUS SIGN}"
 METHOD_NAMES = {
+    "direct": "answer at once",
     "truncation": "truncation",
     "budget_forcing": "budget forcing",
+    "minimum": "minimum thinking",
     "class_conditional": "class-conditional",
     "token_conditional": "token-conditional",
+    "token_conditional_forced": "token-conditional, forced",
     "step_conditional": "step-conditional",
+    "step_conditional_forced": "step-conditional, forced",
+    "rejection": "rejection sampling",
+    "majority": "majority vote",
+    "pass": "pass@k",
     "best_of_n": "best of n",
+    "unforced": "own end of thinking",
+    "other": "other models",
 }
+
+
+METHOD_ORDER = tuple(METHOD_NAMES)
+"""In which methods are listed, whatever order they were run in."""
+
+
+def method_place(method: str) -> int:
+    """Where a method stands in lists; unknown ones last."""
+    return METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER)
 
 
 def method_name(method: str) -> str:
@@ -29,6 +49,13 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}%"
 
 
+def significant(number: float, digits: int = 3) -> str:
+    """A positive number with so many digits that say something, never with an exponent: 0.0000165, 1,234."""
+    if number <= 0:
+        return "0"
+    return f"{number:,.{max(0, digits - 1 - math.floor(math.log10(number)))}f}"
+
+
 def signed(number: float, digits: int = 1) -> str:
     """+1.2 or −1.2 with a real minus sign; what rounds to zero has no sign."""
     text = f"{abs(number):.{digits}f}"
@@ -44,14 +71,32 @@ def points(fraction: float) -> str:
 
 def setting(item: Cell | CellKey) -> str:
     """`4,000 tokens, 2 × Wait`: what sets a cell apart from the others of its method."""
+    if item.method in SAMPLED:
+        pool = [f"{count(item.budget_tokens)} tokens"] if item.budget_tokens is not None else []
+        return ", ".join([f"k = {count(item.k)}", *pool, *([item.variant] if item.variant else [])])
+    if item.method in STEPPED:
+        return f"{item.variant} {'step' if item.variant == '1' else 'steps'}"
+    if item.method == "minimum":
+        return f"at least {count(int(item.variant)) if item.variant.isdigit() else item.variant} tokens"
     parts = []
     if item.budget_tokens is not None:
         parts.append(f"{count(item.budget_tokens)} tokens")
     if item.waits:
-        parts.append(f"{item.waits} × {item.variant or 'no string'}")
+        parts.append(waits(item.waits, item.variant))
     elif item.variant:
         parts.append(item.variant)
     return ", ".join(parts) if parts else "no budget"
+
+
+SAMPLED = ("majority", "pass", "best_of_n")
+"""Methods whose setting is the number of samples."""
+STEPPED = ("step_conditional", "step_conditional_forced")
+"""Methods whose setting is the number of steps told; their budget is worked out of it."""
+
+
+def waits(number: int, string: str) -> str:
+    """`2 × Wait`, or `2 × no string` where the end of thinking is suppressed and nothing put in its place."""
+    return f"{number} × {'no string' if string in ('', 'none') else string}"
 
 
 def budget(budget_tokens: int | None) -> str:
@@ -79,6 +124,13 @@ def estimate(value: Estimate, unit: str = "", digits: int = 1) -> str:
     return f"{number} {interval(value.low, value.high, digits)}"
 
 
+def share(value: Estimate) -> str:
+    """An estimate of a fraction in percent: `56.7% [38.2, 73.3]`."""
+    if value.value is None or value.low is None or value.high is None:
+        return estimate(value, "%")
+    return f"{percent(value.value)} {interval(100 * value.low, 100 * value.high)}"
+
+
 def accuracy(cell: Cell) -> str:
     """`56.7% [38.2, 73.3]`: accuracy of a cell with its interval."""
     return f"{percent(cell.accuracy)} {interval(100 * cell.accuracy_low, 100 * cell.accuracy_high)}"
@@ -89,11 +141,12 @@ def difference(paired: PairedDifference) -> str:
     return f"{points(paired.difference)} points {interval(100 * paired.low, 100 * paired.high)}"
 
 
-def judgement(paired: PairedDifference) -> str:
-    """Whether a paired difference can be told from zero, in words."""
+def judgement(paired: PairedDifference, beyond_noise: bool | None = None) -> str:
+    """Whether a paired difference can be told from zero, in words; `beyond_noise` where a correction decided that."""
     if paired.gained + paired.lost == 0:
         return f"the same on all {count(paired.num_problems)} problems"
-    return "beyond noise" if paired.beyond_noise else "not distinguishable from zero"
+    clear = paired.beyond_noise if beyond_noise is None else beyond_noise
+    return "beyond noise" if clear else "not distinguishable from zero"
 
 
 def p_value(value: float) -> str:

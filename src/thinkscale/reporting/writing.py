@@ -1,4 +1,4 @@
-"""The report on disk: figures, report.md and report.html, each file whole or not there."""
+"""The report on disk: figures, tables for LaTeX, report.md and report.html, each file whole or not there."""
 
 import os
 from collections.abc import Collection
@@ -10,14 +10,15 @@ from thinkscale.reporting.charts import FIGURE_NAMES, figures
 from thinkscale.reporting.composition import compose
 from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.html import render_html
+from thinkscale.reporting.latex import HEAD, latex_tables
 from thinkscale.reporting.markdown import render_markdown
 from thinkscale.reporting.theme import png, svg
 
 
 def write_report(data: ReportData, out: Path) -> list[Path]:
-    """Writes figures/*.png, figures/*.svg, report.md and report.html into `out` and returns their paths.
+    """Writes figures/*.png, figures/*.svg, tables/*.tex, report.md and report.html into `out`; returns their paths.
 
-    The same data gives the same bytes. Figures of an earlier report that this data no longer fills are
+    The same data gives the same bytes. Figures and tables of an earlier report that this data no longer fills are
     removed. Raises StorageError where `out` cannot be written.
     """
     analysis = analyse(data)
@@ -28,10 +29,13 @@ def write_report(data: ReportData, out: Path) -> list[Path]:
     for name, drawing in drawings.items():
         contents[Path("figures", f"{name}.png")] = png(drawing)
         contents[Path("figures", f"{name}.svg")] = drawing.encode()
+    for name, text in latex_tables(document).items():
+        contents[Path("tables", name)] = text.encode()
     contents[Path("report.md")] = render_markdown(document).encode()
     contents[Path("report.html")] = render_html(document, drawn, drawings).encode()
     try:
         _remove_stale(out, drawn.keys())
+        _remove_stale_tables(out, contents.keys())
         return [_written(out / path, content) for path, content in contents.items()]
     except OSError as error:
         raise StorageError(f"cannot write the report into {out}: {error}") from error
@@ -42,6 +46,13 @@ def _remove_stale(out: Path, drawn: Collection[str]) -> None:
         if name not in drawn:
             for ending in ("png", "svg"):
                 (out / "figures" / f"{name}.{ending}").unlink(missing_ok=True)
+
+
+def _remove_stale_tables(out: Path, kept: Collection[Path]) -> None:
+    """Removes tables that an earlier report made; a file of another maker stays."""
+    for path in (out / "tables").glob("*.tex"):
+        if path.relative_to(out) not in kept and path.read_text(encoding="utf-8", errors="replace").startswith(HEAD):
+            path.unlink()
 
 
 def _written(path: Path, content: bytes) -> Path:

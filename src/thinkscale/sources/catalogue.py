@@ -113,6 +113,8 @@ class Entry(Record):
     """Names of levels, from 1 for the easiest."""
     keep: Mapping[str, tuple[str | int | None, ...]] = {}
     """Column to the values of the rows that count."""
+    between: Mapping[str, tuple[int, int]] = {}
+    """Column to the lowest and the highest whole number of the rows that count."""
     years: tuple[int, int] | None = None
     """First and last year that count."""
     without: Exclusion | None = None

@@ -65,7 +65,12 @@ def read_rows(path: Path, without: Collection[str] = ()) -> Iterator[SourceRow]:
             kept = {key: value for key, value in row.values.items() if key not in without} if without else row.values
             yield SourceRow(row.place, kept)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise cannot_read(path, error) from error
+
+
+def cannot_read(path: Path, error: OSError) -> DataError:
+    """The error for a file that the system does not let be read."""
+    return DataError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def require_table(path: Path) -> None:
@@ -83,29 +88,38 @@ def _read_csv(path: Path) -> Iterator[SourceRow]:
 
 
 def _read_json(path: Path) -> Iterator[SourceRow]:
+    with json_text(path) as lines:
+        if path.suffix == ".json" and starts_array(lines):
+            for number, row in array_rows(lines, str(path)):
+                yield SourceRow(f"{path}, row {number}", row)
+            return
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                place = f"{path}:{number}"
+                yield SourceRow(place, decoded(line, place))
+
+
+@contextmanager
+def json_text(path: Path) -> Iterator[IO[str]]:
+    """A file of JSON opened for reading. DataError where its bytes cannot be unpacked or are no UTF-8."""
     try:
         with open_text(path) as lines:
-            if path.suffix == ".json" and starts_array(lines):
-                for number, row in array_rows(lines, str(path)):
-                    yield SourceRow(f"{path}, row {number}", row)
-                return
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                place = f"{path}:{number}"
-                try:
-                    values = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise DataError(
-                        f"{place}: broken JSON ({error.msg} at column {error.colno}); mend the line"
-                    ) from error
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{place}: a number is too long or the nesting too deep: {error}") from error
-                if not isinstance(values, dict):
-                    raise DataError(f"{place}: a row must be a JSON object, this is {type(values).__name__}")
-                yield SourceRow(place, values)
+            yield lines
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is not readable as JSON lines in UTF-8: {error}") from error
+
+
+def decoded(line: str, place: str) -> Mapping[str, JSON]:
+    """The row that a line of JSON states. Raises DataError naming `place`."""
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: broken JSON ({error.msg} at column {error.colno}); mend the line") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: a number is too long or the nesting too deep: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{place}: a row must be a JSON object, this is {type(values).__name__}")
+    return values
 
 
 def _read_parquet(path: Path, without: Collection[str]) -> Iterator[SourceRow]:

@@ -8,6 +8,7 @@ with a script; the files behind all of them are Parquet, JSON or CSV.
 """
 
 import os
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -109,13 +110,22 @@ def _speaking(repository: str, *, writes: bool = False) -> Iterator[None]:
         raise DataError(f"{repository} has no such revision: {_short(error)}") from error
     except HFValidationError as error:
         raise DataError(f"{repository!r} is no name of a data set; give owner/name: {_short(error)}") from error
-    except (OSError, ValueError) as error:  # HTTP errors, no network, HF_HUB_OFFLINE, no token where one is needed
+    except _hub_errors() as error:
         help_ = (
             "check the network and HF_TOKEN, which must be allowed to write"
             if writes
             else "check the network, or give the files with --local DIR (`local` in a recipe)"
         )
         raise DataError(f"{repository}: the Hub cannot be used: {_short(error)}; {help_}") from error
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """HTTP errors, no network, HF_HUB_OFFLINE, no token where one is needed.
+
+    huggingface_hub lets the errors of its HTTP client through, which is another one from version to version.
+    """
+    clients = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    return OSError, ValueError, *(client.HTTPError for client in clients)
 
 
 def _short(error: Exception) -> str:

@@ -50,12 +50,12 @@ class Malformed:
 
 def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, str]) -> Problem | Malformed:
     """The problem that `row` states. `columns` names the column of a field where it differs from COLUMNS."""
-    unencodable = _unencodable(row)
+    unencodable = unencodable_value(row)
     keys = tuple(row)
     tests, test_columns, unreadable = None, NO_COLUMNS, ""
-    if unencodable is None and _may_hold_tests(keys, columns.get("tests") or "tests"):
+    if unencodable is None and may_hold_tests(keys, columns.get("tests") or "tests"):
         tests, test_columns, unreadable = _tests(row, columns)
-    there = _there(keys, bool(test_columns), tuple(columns.items()))
+    there = columns_there(keys, bool(test_columns), tuple(columns.items()))
     found = {name: _first(row, keys) for name, keys in there.items()}
     values = {name: row.get(key) for name, key in found.items()}
     question, choices, reference = values["question"], values["choices"], values["reference"]
@@ -65,7 +65,7 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
         return Malformed(row_id or problem_id(source, str(dict(row))), reason, detail)
 
     if unencodable is not None:
-        row_id = row_id if _unencodable({"": row_id}) is None else ""
+        row_id = row_id if unencodable_value({"": row_id}) is None else ""
         return malformed("unencodable_value", f"`{unencodable[0]}` has a value that cannot be stored: {unencodable[1]}")
     if unreadable:
         return malformed("unreadable_tests", unreadable)
@@ -86,9 +86,9 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
         if value is None and values[name] is not None:
             placed.discard(found[name])
     text = None if reference is None or str(reference) == "" else str(reference)
-    if text and "####" in text and kind == Kind.MATH and (hashes := HASHES.search(text)):
-        solution, text = solution or text, without_thousands(hashes[1])
-    extra = _own_extra(row)
+    if text and kind == Kind.MATH and (answer := final_answer(text)) != text:
+        solution, text = solution or text, answer
+    extra = own_extra(row)
     return Problem(
         id=row_id or problem_id(source, question, options),
         source=str(row.get("source") or source),
@@ -103,12 +103,18 @@ def parse_problem(row: Mapping[str, JSON], source: str, columns: Mapping[str, st
     )
 
 
+def final_answer(text: str) -> str:
+    """The answer behind `####` on the last line of a worked solution; any other text as it is."""
+    hashes = HASHES.search(text) if "####" in text else None
+    return without_thousands(hashes[1]) if hashes else text
+
+
 def without_thousands(number: str) -> str:
     """A number without the commas between its groups of three digits."""
     return THOUSANDS.sub("", number)
 
 
-def _own_extra(row: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
+def own_extra(row: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
     """`extra` of a row of our own table: an object, or JSON text in Parquet. None for any other row."""
     extra = row.get("extra")
     if extra is None or not OWN.issuperset(row):
@@ -130,12 +136,13 @@ def _tests(row: Mapping[str, JSON], columns: Mapping[str, str]) -> tuple[str | N
 
 
 @lru_cache(maxsize=256)
-def _may_hold_tests(keys: tuple[str, ...], column: str) -> bool:
+def may_hold_tests(keys: tuple[str, ...], column: str) -> bool:
+    """Whether rows with these keys may hold the tests of a program, under `column` or as a group of columns."""
     return not {column, *(group[0] for group in GROUPS)}.isdisjoint(keys)
 
 
 @lru_cache(maxsize=256)
-def _there(
+def columns_there(
     keys: tuple[str, ...], has_tests: bool, columns: tuple[tuple[str, str], ...]
 ) -> Mapping[str, tuple[str, ...]]:
     """Field to those of its columns that rows with these keys have, the one that is asked for alone where one is."""
@@ -155,7 +162,7 @@ def _first(row: Mapping[str, JSON], keys: tuple[str, ...]) -> str:
     return keys[0] if keys else ""
 
 
-def _unencodable(row: Mapping[str, JSON]) -> tuple[str, str] | None:
+def unencodable_value(row: Mapping[str, JSON]) -> tuple[str, str] | None:
     """The first key, as ASCII, whose name or value has no stable encoding, and why."""
     for key, value in row.items():
         if key.isascii() and (value is None or isinstance(value, int) or (isinstance(value, str) and value.isascii())):

@@ -124,6 +124,10 @@ def _left_out(entry: Entry, row: Mapping[str, JSON]) -> str:
     for name, values in entry.keep.items():
         if column(row, (name,)) not in values:
             return f"{name} is not {' or '.join(str(value) for value in values if value is not None) or 'empty'}"
+    for name, (low, high) in entry.between.items():
+        number = str(column(row, (name,)))
+        if not number.isdecimal() or not low <= int(number) <= high:
+            return f"{name} is not from {low} to {high}"
     return ""
 
 

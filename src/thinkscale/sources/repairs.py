@@ -1,4 +1,4 @@
-r"""Problems with the letters of LaTeX commands put back that a JSON escape took on the way (curation/quality/repair.py).
+r"""Problems with the letters of LaTeX commands put back that a JSON escape took (curation/quality/repair.py).
 
 What was put back stands in the problem's `extra.repaired`: field to commands, such as `{"question": ["\\frac"]}`. A row
 keeps the id that it had, so the same row has the same id with and without repair. Programs and their tests are left
@@ -22,9 +22,10 @@ def repaired_problem(problem: Problem) -> Problem:
     if problem.kind is Kind.CODE:
         return problem
     texts = {"question": problem.question, "reference": problem.reference, "solution": problem.solution}
-    found: dict[str, JSON] = {name: list(put) for name, text in texts.items() if text and (put := _put_back(text))}
-    of_choices = [command for choice in problem.choices for command in _put_back(choice)]
-    if not found and not of_choices:
+    found: dict[str, JSON] = {name: put for name, text in texts.items() if text and (put := _put_back(text))}
+    if of_choices := [command for choice in problem.choices for command in _put_back(choice)]:
+        found["choices"] = of_choices
+    if not found:
         return problem
     return replace(
         problem,
@@ -32,7 +33,7 @@ def repaired_problem(problem: Problem) -> Problem:
         reference=problem.reference and repaired(problem.reference),
         solution=problem.solution and repaired(problem.solution),
         choices=tuple(map(repaired, problem.choices)),
-        extra={**problem.extra, RECORD: {**found, **({"choices": of_choices} if of_choices else {})}},
+        extra={**problem.extra, RECORD: found},
     )
 
 
@@ -41,9 +42,9 @@ def repairs_text(number: int) -> str:
     return f"{number:,} rows: letters of LaTeX commands that an escape took are put back; `extra.{RECORD}` says which"
 
 
-def _put_back(text: str) -> list[str]:
+def _put_back(text: str) -> list[JSON]:
     """The commands whose first letter is missing, in order."""
-    found = []
+    found: list[JSON] = []
     for match in EATEN.finditer(text):
         rest = _REST.match(text, match.end())
         found.append(f"\\{LETTERS[match[0]]}{rest[0] if rest else ''}")

@@ -1,116 +1,148 @@
-"""The measures of a run: made of its journal, and kept as Parquet files in its folder `measures`.
+"""Measuring: problems, traces, grades and labels become measures, by shares over processes or Ray.
 
-The journal is the only truth: it holds problems, traces, grades and labels, and the files are only what follows from
-them and from the recipe. They stand beside the journal since they are read by column, in a fraction of a second, and
-may be discarded: where a file is missing, or the stamp in it names another state of the journal, they are measured
-again. The stamp is the identity of the stage `select`, without the settings that decide nothing here.
-
-Rejected: rows of the journal (a million small rows, read back one by one), and a cache outside the run.
+Of a run they are made of its journal, of a command of files; stored_measures.py keeps those of a run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from thinkscale.cluster import Partition, backend, connected
 from thinkscale.config import Recipe, SelectSettings
-from thinkscale.config.select import MEASURED
-from thinkscale.curation.likeness import Against, Comparing
-from thinkscale.curation.measures import COLUMNS, Measures
-from thinkscale.curation.measuring import graded, measure
-from thinkscale.errors import RunDirectoryError
-from thinkscale.keys import content_key
+from thinkscale.curation.garbage import rare_collections
+from thinkscale.curation.likeness import Against, Comparing, benchmark_of, overlap_columns, traces_search
+from thinkscale.curation.measures import COLUMNS, QUESTION, Measures, table
+from thinkscale.curation.measuring import Columns, graded, take_others
+from thinkscale.curation.quality import QuestionLimits, rule_names
 from thinkscale.records import Grade, Label, Problem, Response
-from thinkscale.store.atomic import atomic_file, remove_partial_files, writing
+from thinkscale.sources.columns import columns_of
+from thinkscale.stages.curate_shares import Curation, described_edges, prepare, survey
+from thinkscale.stages.near_duplicates import Comparison, Limits
+from thinkscale.stages.rooms import Rooms, spilling
+from thinkscale.stages.shares import Share, Texts, written_shares
+from thinkscale.stages.stored_measures import FOLDER
 from thinkscale.store.run import RunDirectory
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from thinkscale.sources.benchmarks import Benchmark
 
 R = TypeVar("R")
 
-FOLDER = "measures"
-ROWS_PER_GROUP = 20_000
-"""Few enough that one row is read in milliseconds."""
-MEASURES_VERSION = 1
-"""Raised when the same journal gives other measures."""
-STAMP = "thinkscale.stamp"
+NARROW = ("id", "source", "kind", "domain", "subject", "rating")
+"""What of a problem stays in the process that asks."""
 BROUGHT, MADE = "collect", {Response: "generate", Grade: "grade", Label: "label"}
 """A source may bring traces, grades and labels of its own, beside those that the recipe's stages make."""
 
 
-def measures_of(run: RunDirectory, recipe: Recipe, folder: Path) -> Measures:
-    """The measures of a run whose stage `select` was begun: from its files, or measured anew where they are not of it.
-
-    Writes nothing. RunDirectoryError where the run has no such stage.
-    """
-    stored = stored_measures(run)
-    return stored if stored is not None else measure_run(run, recipe, folder)
-
-
-def stored_measures(run: RunDirectory) -> Measures | None:
-    """The measures in the run's folder, None where they are missing, broken, or of another state of the journal."""
-    import polars as pl
-
-    wanted = stamp(run)
-    tables: dict[str, pl.DataFrame] = {}
-    for name in COLUMNS:
-        path = run.path / FOLDER / f"{name}.parquet"
-        try:
-            if pl.read_parquet_metadata(path).get(STAMP) != wanted:
-                return None
-            tables[name] = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError):  # missing or broken: either way it is measured again
-            return None
-    return Measures(**tables)
-
-
-def write_measures(run: RunDirectory, measures: Measures) -> None:
-    """Puts the measures into the run's folder, each file whole or not at all. Raises StorageError."""
-    import pyarrow.parquet as pq
-
-    folder = run.path / FOLDER
-    with writing(folder):
-        folder.mkdir(exist_ok=True)
-    remove_partial_files(folder)
-    metadata = {STAMP: stamp(run)}
-    for name, frame in measures.tables().items():
-        path = folder / f"{name}.parquet"
-        table = frame.to_arrow().replace_schema_metadata(metadata)
-        with atomic_file(path) as stream, writing(path):
-            pq.write_table(table, stream, compression="zstd", compression_level=3, row_group_size=ROWS_PER_GROUP)
-
-
-def stamp(run: RunDirectory) -> str:
-    """What the measures of a run depend on. RunDirectoryError where its stage `select` was not begun."""
-    stage = run.journal.stage("select")
-    if stage is None:
-        raise RunDirectoryError(f"{run.path}: nothing was selected here; run its recipe to the stage `select` first")
-    section = stage.identity.get("select")
-    settings = {name: section.get(name) for name in MEASURED} if isinstance(section, dict) else section
-    others = {key: value for key, value in stage.identity.items() if key not in ("select", "seed")}
-    return content_key("measures", MEASURES_VERSION, others, settings)
-
-
-def references(recipe: Recipe, folder: Path) -> "list[Benchmark]":
-    """The benchmarks that no training row may overlap with: all that the recipe evaluates, and `select.against`."""
-    from thinkscale.sources.benchmarks import load_benchmark  # it loads the graders, and who only reads needs none
-
-    evaluated = recipe.evaluate.benchmarks if recipe.evaluate else ()
-    more = recipe.select.against if recipe.select else ()
-    return [load_benchmark(name, recipe.seed, folder) for name in dict.fromkeys((*evaluated, *more))]
-
-
 def measure_run(run: RunDirectory, recipe: Recipe, folder: Path) -> Measures:
     """Measures what the journal holds, in one pass over each table."""
+    from thinkscale.stages.benchmarks import references_of  # it loads the graders, and who only reads needs none
+
     settings = recipe.select or SelectSettings()
-    return measure(
-        run.rows(Problem, "collect"),
+    return measured(
+        columns_of(run.rows(Problem, "collect")),
         graded(teacher_responses(run), _both(run, Grade)),
         _both(run, Label),
-        [against_of(item) for item in references(recipe, folder)],
-        comparing_of(settings),
-        settings.languages,
+        (against_of(item) for item in references_of(recipe, folder)),
+        settings,
+        run.path / FOLDER,
     )
+
+
+def measured(
+    problems: "Iterable[pl.DataFrame]",
+    answers: Iterable[tuple[Response, Grade | None]],
+    labels: Iterable[Label],
+    against: Iterable[Against],
+    settings: SelectSettings,
+    scratch: Path,
+    question_rules: Collection[str] | None = None,
+) -> Measures:
+    """The measures of problems that come as frames with the columns ASKED: as `curation.measuring.measure` gives them.
+
+    Texts go by shares through a folder in `scratch` to `settings.workers`, each of which holds `settings.memory_mib` at
+    most; neither changes the result. What stays in this process is the measures. An id that was there before gets
+    `~2`, `~3`, ... behind it. Iterables are taken when the processes have begun, so they may be lazy.
+
+    Raises DataError on a label that cannot be read, StorageError, and what `problems` and `against` raise.
+    """
+    where, limits = backend(settings.workers), Limits.within(settings.memory_mib)
+    with connected(where, prepare) as here, spilling(scratch) as rooms, rare_collections():
+        import polars as pl
+
+        curation = _curation(against, settings, question_rules)
+        narrow: list[pl.DataFrame] = []
+        every: list[Share] = []
+        found = survey(_noted(problems, rooms, limits, narrow, every), rooms, curation, limits, here)
+        made: dict[str, Columns] = {name: {column: [] for column in columns} for name, columns in COLUMNS.items()}
+        made["overlaps"] = overlap_columns(found.hits)
+        rows = _rows(narrow)
+        narrow.clear()
+        if (first := next(iter_answers := iter(answers), None)) is not None:
+            answers = chain([first], iter_answers)
+        labels = list(labels)
+        if labels or first is not None:
+            in_traces = traces_search(curation.benchmarks, comparing_of(settings))
+            made["rows"] = rows.to_dict(as_series=False)
+            numbers = {str(name): row for row, name in enumerate(made["rows"]["problem_id"])}
+            take_others(labels, answers, numbers, Texts(every, "question"), in_traces, made)
+            rows = table("rows", made["rows"])
+        faults = found.faults.collect().select("row", pl.lit(QUESTION, pl.Int64).alias("trace"), "reason", "evidence")
+        edges = described_edges(rooms, found.num_grams, every, curation, limits, here)
+        return Measures(
+            rows=rows,
+            faults=pl.concat([faults, table("faults", made["faults"])]).sort("row", maintain_order=True),
+            traces=table("traces", made["traces"]),
+            attempts=table("attempts", made["attempts"]),
+            overlaps=table("overlaps", made["overlaps"]),
+            edges=pl.concat([table("edges", {}), *edges]).sort("a", "b", maintain_order=True),
+        )
+
+
+def _curation(against: Iterable[Against], settings: SelectSettings, question_rules: Collection[str] | None) -> Curation:
+    comparing = comparing_of(settings)
+    return Curation(
+        of_faults=("kind", "tests", "source"),
+        narrow=(),
+        rules=frozenset(rule_names() if question_rules is None else question_rules),
+        limits=QuestionLimits(languages=settings.languages),
+        benchmarks=tuple(map(benchmark_of, against)),
+        comparison=Comparison(rule=comparing.rule, n=comparing.words),
+    )
+
+
+def _noted(
+    problems: "Iterable[pl.DataFrame]", rooms: Rooms, limits: Limits, narrow: "list[pl.DataFrame]", every: list[Share]
+) -> Iterator[Partition[Share]]:
+    """The problems as shares, which are added to `every`, and the columns that stay here to `narrow`."""
+
+    def wide() -> "Iterator[pl.DataFrame]":
+        for frame in problems:
+            narrow.append(frame.select(NARROW))
+            yield frame.select("question", "reference", "kind", "tests", "source")
+
+    for partition in written_shares(wide(), rooms.folder, limits.share_bytes):
+        every.append(partition.content)
+        yield partition
+
+
+def _rows(narrow: "Sequence[pl.DataFrame]") -> "pl.DataFrame":
+    """The table `rows`, in which each id is there once."""
+    import polars as pl
+
+    if not narrow:
+        return table("rows", {})
+    rows = pl.concat(narrow).rename({"id": "problem_id"}).with_row_index("row").cast({"row": pl.Int64})
+    repeated = rows.filter(pl.col("problem_id").is_duplicated()).select(
+        "row", again="problem_id", number=pl.int_range(1, pl.len() + 1).over("problem_id")
+    )
+    repeated = repeated.filter(pl.col("number") > 1).select("row", again=pl.format("{}~{}", "again", "number"))
+    rows = rows.join(repeated, on="row", how="left", maintain_order="left")
+    rows = rows.with_columns(problem_id=pl.coalesce("again", "problem_id"))
+    return rows.select(*COLUMNS["rows"])
 
 
 def against_of(benchmark: "Benchmark") -> Against:
@@ -118,7 +150,7 @@ def against_of(benchmark: "Benchmark") -> Against:
     return Against(
         name=benchmark.name,
         ids=tuple(problem.id for problem in benchmark.problems),
-        questions=tuple(problem.question for problem in benchmark.problems),
+        questions=benchmark.compared,
         answers=tuple(problem.reference for problem in benchmark.problems),
     )
 

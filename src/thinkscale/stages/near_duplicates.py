@@ -14,8 +14,7 @@ after its n-grams have been counted; within it pairs are made so many at a time.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -24,19 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinkscale.cluster import HERE, Backend, Partition, connected, map_partitions
-from thinkscale.cluster.spill import BUCKETS, KeyRange, SpillRoom, scratch_folder
-from thinkscale.curation.duplicates import (
-    MAX_ROWS_OF_A_GRAM,
-    MIN_SHARE,
-    Edges,
-    Shared,
-    edges_of,
-    first_copies,
-    shared_grams,
-)
-from thinkscale.curation.ngrams import DEFAULT_N, grams
+from thinkscale.cluster.spill import BUCKETS, KeyRange, SpillRoom
+from thinkscale.curation.crowds import crowded
+from thinkscale.curation.duplicates import MAX_ROWS_OF_A_GRAM, MIN_GRAMS, Shared, edges_of, first_copies, shared_grams
+from thinkscale.curation.edges import MIN_SHARE, Edges
+from thinkscale.curation.ngrams import DEFAULT_N, EveryGram, every_gram
 from thinkscale.curation.words import DEFAULT, Integers, Tokens, tokens, whole_keys
 from thinkscale.errors import ConfigError
+from thinkscale.stages.rooms import MAX_ROWS, Rooms, spilling
 from thinkscale.stages.shares import Share, shares, texts_of
 from thinkscale.store.atomic import writing
 
@@ -47,9 +41,12 @@ BASE_MIB = 200
 LEAST_MIB, DEFAULT_MIB = 256, 1024
 BYTES_A_CHARACTER, BYTES_A_GRAM, BYTES_A_PAIR = 30, 120, 160
 """Measured peaks of the three maps, with room: for a character of text, an n-gram of a range, a pair at a time."""
+BYTES_AN_EDGE = 8_192
+"""Of two texts with their words."""
 SAME = np.uint32(0xFFFFFFFF)
 """Stands for a count where a pair is copies of the same words."""
-MAX_ROWS = 1 << 32
+WORTH_SHARING = 100_000
+"""Fewer pairs of a key and a row are not cut for the sake of several processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +69,8 @@ class Limits:
     range_grams: int
     range_pairs: int
     pairs_at_once: int
+    edges_at_once: int = 1 << 40
+    """Edges whose texts are held."""
 
     @classmethod
     def within(cls, memory_mib: int) -> "Limits":
@@ -85,52 +84,8 @@ class Limits:
             range_grams=room // BYTES_A_GRAM,
             range_pairs=room // BYTES_A_GRAM,
             pairs_at_once=room // BYTES_A_PAIR // 2,
+            edges_at_once=room // BYTES_AN_EDGE,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """The folder of one invocation. `keys` and `grams` hold rows under hashes, `pairs` counts under two rows."""
-
-    folder: Path
-    num_rows: int
-
-    @property
-    def keys(self) -> SpillRoom:
-        """Whole texts."""
-        return SpillRoom(self.folder / "keys")
-
-    @property
-    def grams(self) -> SpillRoom:
-        """N-grams."""
-        return SpillRoom(self.folder / "grams")
-
-    @property
-    def pairs(self) -> SpillRoom:
-        """Pairs of rows, the smaller one first."""
-        return SpillRoom(self.folder / "pairs", 32 + max(1, self.num_rows).bit_length())
-
-    @property
-    def copies(self) -> Path:
-        """For each row whether an earlier one has the same words."""
-        return self.folder / "copies.npy"
-
-    @property
-    def num_grams(self) -> Path:
-        """For each row the number of its n-grams that count."""
-        return self.folder / "num_grams.npy"
-
-
-@contextmanager
-def spilling(scratch: Path, num_rows: int) -> Iterator[Rooms]:
-    """Empty rooms in a folder of their own in `scratch`, which is removed at the end."""
-    if num_rows >= MAX_ROWS:
-        raise ConfigError(f"{num_rows} rows: at most {MAX_ROWS - 1} can be compared with each other")
-    with scratch_folder(scratch) as folder:
-        rooms = Rooms(folder, num_rows)
-        for room in (rooms.keys, rooms.grams, rooms.pairs):
-            room.folder.mkdir()
-        yield rooms
 
 
 def near_duplicates(
@@ -146,25 +101,46 @@ def near_duplicates(
     that share one), which is removed at the end. On several nodes `scratch` and `paths` must be the same for all.
     """
     comparison, limits = comparison or Comparison(), limits or Limits.within(DEFAULT_MIB)
-    partitions = shares(paths, [comparison.column], limits.share_bytes)
-    num_rows = sum(partition.content.num_rows for partition in partitions)
-    with connected(where), spilling(scratch, num_rows) as rooms:
+    with connected(where) as here, spilling(scratch) as rooms:
+        partitions = shares(paths, [comparison.column], limits.share_bytes)
         work = partial(spill_rows, rooms, comparison)
-        counts = list(map_partitions(work, partitions, where, limits.memory_mib))
-        yield from spilled_edges(rooms, counts, comparison, limits, where)
+        counts = list(map_partitions(work, partitions, here, limits.memory_mib))
+        yield from spilled_edges(rooms, counts, comparison, limits, here)
 
 
 def spilled_edges(
     rooms: Rooms, counts: Sequence[Rows], comparison: Comparison, limits: Limits, where: Backend
 ) -> Iterator[Edges]:
     """The edges, when all shares have been spilled and `counts` is what `spill_words` returned for each."""
-    run = partial(map_partitions, where=where, worker_memory_mib=limits.memory_mib)
+    pairs = spilled_pairs(rooms, counts, limits, where)
+    yield from map_partitions(partial(edges_in, pairs.rooms, comparison), pairs.ranges, where, limits.memory_mib)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of rows that share an n-gram, spilled."""
+
+    rooms: Rooms
+    ranges: list[Partition[KeyRange]]
+    crowded: Integers
+    """Rows that may be of a crowd (curation/crowds.py), in the order in which they are compared."""
+
+
+def spilled_pairs(rooms: Rooms, counts: Sequence[Rows], limits: Limits, where: Backend) -> Pairs:
+    """Spills the pairs of rows that share an n-gram."""
     num_grams = np.concatenate([np.empty(0, np.uint32), *counts])
+    if len(num_grams) >= MAX_ROWS:
+        raise ConfigError(f"{len(num_grams)} rows: at most {MAX_ROWS - 1} can be compared with each other")
+    rooms = replace(rooms, num_rows=len(num_grams))
     _find_copies(rooms, limits, where)
-    for rows, common in run(partial(spill_pairs, rooms, limits), _ranges(rooms.grams, limits.range_grams)):
-        num_grams[rows] -= common
-    _save(rooms.num_grams, num_grams)
-    yield from run(partial(edges_in, rooms, comparison), _ranges(rooms.pairs, limits.range_pairs))
+    ranges = _ranges(rooms.grams, limits.range_grams, where)
+    common = np.zeros(len(num_grams), np.uint32)
+    for rows, numbers in map_partitions(partial(spill_pairs, rooms, limits), ranges, where, limits.memory_mib):
+        common[rows] += numbers
+    _save(rooms.num_grams, num_grams - common)
+    candidates = np.flatnonzero(common)
+    of_crowds = crowded(common[candidates].astype(np.int64), num_grams[candidates].astype(np.int64), MIN_GRAMS)
+    return Pairs(rooms, _ranges(rooms.pairs, limits.range_pairs, where), candidates[of_crowds])
 
 
 def whole(parts: Iterator[Edges]) -> Edges:
@@ -180,10 +156,11 @@ def whole(parts: Iterator[Edges]) -> Edges:
 
 def spill_rows(rooms: Rooms, comparison: Comparison, share: Share) -> Rows:
     """`spill_words` of the texts of a share."""
-    return spill_words(rooms, comparison.n, share, tokens(texts_of(share, comparison.column), comparison.rule))
+    found = tokens(texts_of(share, comparison.column), comparison.rule)
+    return spill_words(rooms, share, found, every_gram(found, comparison.n))
 
 
-def spill_words(rooms: Rooms, n: int, share: Share, found: Tokens) -> Rows:
+def spill_words(rooms: Rooms, share: Share, found: Tokens, every: EveryGram) -> Rows:
     """Spills the whole texts and the n-grams of a share; returns how many distinct n-grams each of its rows has."""
     name = f"rows-{share.first_row:010d}"
     keys = whole_keys(found)
@@ -191,11 +168,10 @@ def spill_words(rooms: Rooms, n: int, share: Share, found: Tokens) -> Rows:
     order = np.argsort(keys, kind="stable")
     order = order[keys[order] > 0]
     rooms.keys.write(name, keys[order], rows[order])
-    every = grams(found, n)
-    num_grams = np.bincount(every.rows, minlength=share.num_rows).astype(np.uint32)
-    order = np.argsort(every.hashes, kind="stable")
-    rooms.grams.write(name, every.hashes[order], rows[every.rows[order]])
-    return num_grams
+    once = every.distinct
+    order = np.argsort(once.hashes)
+    rooms.grams.write(name, once.hashes[order], rows[once.rows[order]])
+    return every.num_grams.astype(np.uint32)
 
 
 def copies_in(rooms: Rooms, part: KeyRange) -> tuple[Rows, Rows]:
@@ -257,7 +233,7 @@ def edges_in(rooms: Rooms, comparison: Comparison, part: KeyRange) -> Edges:
 def _find_copies(rooms: Rooms, limits: Limits, where: Backend) -> None:
     """Notes which rows are copies, and spills each as a pair with its first row."""
     copies = np.zeros(rooms.num_rows, np.bool_)
-    ranges = _ranges(rooms.keys, limits.range_grams)
+    ranges = _ranges(rooms.keys, limits.range_grams, where)
     for number, (firsts, rows) in enumerate(map_partitions(partial(copies_in, rooms), ranges, where)):
         copies[rows] = True
         pairs = np.sort(firsts.astype(np.uint64) << np.uint64(32) | rows)
@@ -265,9 +241,11 @@ def _find_copies(rooms: Rooms, limits: Limits, where: Backend) -> None:
     _save(rooms.copies, copies)
 
 
-def _ranges(room: SpillRoom, most: int) -> list[Partition[KeyRange]]:
+def _ranges(room: SpillRoom, most: int, where: Backend) -> list[Partition[KeyRange]]:
+    """The ranges of a room, of at most so many pairs each; where there is work for all processes, one for each."""
     return [
-        Partition(f"{room.folder.name} {part.first} to {part.end - 1} of {BUCKETS}", part) for part in room.ranges(most)
+        Partition(f"{room.folder.name} {part.first} to {part.end - 1} of {BUCKETS}", part)
+        for part in room.ranges(most, where.workers, WORTH_SHARING)
     ]
 
 

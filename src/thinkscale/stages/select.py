@@ -1,8 +1,8 @@
 """select: the training examples, and for every other row the one filter that dropped it, with the evidence.
 
-It measures (stages/measuring.py), decides (curation/funnel.py), and commits: fates in order of collection, then one
-example at a time in the order in which they were drawn. Traces are read twice and never held together: once for their
-narrow facts, and once more those that were picked.
+It measures (measuring.py, stored_measures.py), decides (curation/funnel.py), and commits: fates in order of
+collection, then one example at a time in the order in which they were drawn. Traces are read twice and never held
+together: once for their narrow facts, and once more those that were picked.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from thinkscale.curation.funnel import Decisions, decide, fates
 from thinkscale.curation.measures import Measures
 from thinkscale.records import Example, Fate, Message, Problem, Response
 from thinkscale.stages.context import StageContext
-from thinkscale.stages.measuring import measure_run, stored_measures, teacher_responses, write_measures
+from thinkscale.stages.measuring import measure_run, teacher_responses
 from thinkscale.stages.selection_rules import rules_of
+from thinkscale.stages.stored_measures import stored_measures, write_measures
 from thinkscale.thinking.prompts import user_turn
 
 FATES_PER_UNIT = 20_000

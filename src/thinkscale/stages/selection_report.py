@@ -11,17 +11,17 @@ from thinkscale.curation.rules import Rules
 from thinkscale.curation.sampling import against_uniform, jaccard
 from thinkscale.curation.sampling.selection import KEPT_REASON
 from thinkscale.curation.taxonomy import DOMAINS
-from thinkscale.records import Score, Verdict
+from thinkscale.records import Score
 from thinkscale.reporting.selection import (
     Contamination,
     FunnelStep,
     GroupCounts,
     LengthBin,
     SelectionFacts,
-    TouchedAccuracy,
 )
-from thinkscale.stages.measuring import stored_measures
 from thinkscale.stages.selection_rules import rules_of
+from thinkscale.stages.stored_measures import stored_measures
+from thinkscale.statistics import split_accuracy
 from thinkscale.store.run import RunDirectory
 from thinkscale.store.states import StoredState
 
@@ -56,7 +56,7 @@ def selection_facts(run: RunDirectory, recipe: Recipe, scores: Sequence[Score]) 
         other_overlap=jaccard(_ids(decisions), _ids(other)),
         contaminated=sum(step == "contaminated" for step, _ in decisions.dropped.values()),
         contaminations=contaminated,
-        touched=tuple(_touched(measures, scores)),
+        touched=tuple(split_accuracy(scores, set(measures.overlaps.select("against", "against_id").iter_rows()))),
     )
 
 
@@ -140,24 +140,3 @@ def _contaminated(measures: Measures, rules: Rules, decisions: Decisions) -> tup
                 problem_id=names[row], against=against, against_id=item, reason=reason, share=share, span=span
             )
     return tuple(best[row] for row in sorted(best))
-
-
-def _touched(measures: Measures, scores: Sequence[Score]) -> Iterable[TouchedAccuracy]:
-    touched = set(measures.overlaps.select("against", "against_id").iter_rows())
-    groups: dict[tuple[str, str], list[Score]] = {}
-    for score in scores:
-        groups.setdefault((score.benchmark, score.model), []).append(score)
-    for (benchmark, model), members in groups.items():
-        hit = [score for score in members if (benchmark, score.problem_id) in touched]
-        others = [score for score in members if (benchmark, score.problem_id) not in touched]
-        if hit:
-            yield TouchedAccuracy(
-                benchmark=benchmark,
-                model=model,
-                touched_items=len({score.problem_id for score in hit}),
-                touched_correct=sum(score.verdict is Verdict.CORRECT for score in hit),
-                touched_scores=len(hit),
-                untouched_items=len({score.problem_id for score in others}),
-                untouched_correct=sum(score.verdict is Verdict.CORRECT for score in others),
-                untouched_scores=len(others),
-            )

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from thinkscale.config import TrainSettings
 from thinkscale.engines.catalogue import model_path, open_tokenizer
 from thinkscale.records import Example, Record
+from thinkscale.stages.checkpoints import student_checkpoint
 from thinkscale.stages.context import StageContext
-from thinkscale.stages.evaluate import student_checkpoint
 from thinkscale.thinking.formats import BoundFormat, find_format
 from thinkscale.training.settings import SftSettings
 from thinkscale.training.sft import Checkpoints, train_sft
@@ -62,4 +62,5 @@ def sft_settings(settings: TrainSettings, model: str, seed: int) -> SftSettings:
         dtype=settings.dtype,
         max_length=settings.max_length,
         over_long=OverLong(settings.over_length),
+        activation_checkpointing=settings.activation_checkpointing,
     )

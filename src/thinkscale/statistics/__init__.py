@@ -9,6 +9,16 @@ from thinkscale.statistics.cells import (
     is_over_budget,
     setting_order,
 )
+from thinkscale.statistics.comparisons import (
+    Compared,
+    Contrast,
+    Detectable,
+    Family,
+    compare_family,
+    holm,
+    outcomes_of,
+)
+from thinkscale.statistics.contamination import SplitAccuracy, clustered_wilson, split_accuracy, unpaired_difference
 from thinkscale.statistics.intervals import (
     RESAMPLES,
     SEED,
@@ -25,11 +35,15 @@ from thinkscale.statistics.metrics import (
     MethodMetrics,
     budget_error,
     method_metrics,
+    metrics_of_grid,
     over_budget_rate,
     scaling_per_1000_tokens,
     scaling_per_doubling,
     share_of_cells_within,
 )
+from thinkscale.statistics.replays import Certificate, certificates
+from thinkscale.statistics.seeds import SeedDifference, SeedEstimate, difference_over_seeds, mean_over_seeds
+from thinkscale.statistics.truncation import CellAccount, truncation_accounts
 from thinkscale.statistics.voting import majority_at_k, pass_at_k
 
 __all__ = [
@@ -38,19 +52,36 @@ __all__ = [
     "RESAMPLES",
     "S1_TARGETS_TOKENS",
     "SEED",
+    "CellAccount",
     "CellKey",
+    "Certificate",
+    "Compared",
+    "Contrast",
+    "Detectable",
     "Estimate",
+    "Family",
     "MethodMetrics",
     "PairedDifference",
+    "SeedDifference",
+    "SeedEstimate",
+    "SplitAccuracy",
     "accuracy_bounds",
     "budget_error",
     "cell_key",
     "cells_from_scores",
+    "certificates",
+    "clustered_wilson",
+    "compare_family",
     "detectable_difference",
+    "difference_over_seeds",
+    "holm",
     "is_over_budget",
     "majority_at_k",
     "mean_interval",
+    "mean_over_seeds",
     "method_metrics",
+    "metrics_of_grid",
+    "outcomes_of",
     "over_budget_rate",
     "paired_difference",
     "pass_at_k",
@@ -58,5 +89,8 @@ __all__ = [
     "scaling_per_doubling",
     "setting_order",
     "share_of_cells_within",
+    "split_accuracy",
+    "truncation_accounts",
+    "unpaired_difference",
     "wilson_interval",
 ]

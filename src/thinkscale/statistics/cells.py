@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thinkscale.errors import DataError
-from thinkscale.records import Cell, Score, Verdict
+from thinkscale.records import Cell, Cut, Score, Verdict
 from thinkscale.statistics.intervals import (
     RESAMPLES,
     SEED,
@@ -20,6 +20,7 @@ OVER_BUDGET_SLACK_TOKENS = 10
 """Thinking may pass its budget by this much before it counts as over: closing words, a token cut in two."""
 
 VERDICTS = tuple(Verdict)
+CUTS = (Cut.THINKING, Cut.ANSWER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class CellKey:
     budget_tokens: int | None
     waits: int
     variant: str
+    k: int = 1
+    """Samples that one answer is made of."""
 
 
 def cell_key(item: Score | Cell) -> CellKey:
@@ -43,12 +46,18 @@ def cell_key(item: Score | Cell) -> CellKey:
         budget_tokens=item.budget_tokens,
         waits=item.waits,
         variant=item.variant,
+        k=_samples_of(item),
     )
 
 
-def setting_order(item: CellKey | Cell | Score) -> tuple[bool, int, int, str]:
-    """Sort key of the settings of one method: small budgets first, no budget last, then waits, then variant."""
-    return (item.budget_tokens is None, item.budget_tokens or 0, item.waits, item.variant)
+def setting_order(item: CellKey | Cell | Score) -> tuple[bool, int, int, str, int]:
+    """Sort key of the settings of one method: small budgets first, no budget last, then waits, variant, samples."""
+    return (item.budget_tokens is None, item.budget_tokens or 0, item.waits, item.variant, _samples_of(item))
+
+
+def _samples_of(item: CellKey | Cell | Score) -> int:
+    """A score is what one sample says."""
+    return 1 if isinstance(item, Score) else item.k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,7 @@ class Totals:
 
     count: Floats
     tokens: Floats
+    generated: Floats
     over_budget: Floats
     correct: Floats
 
@@ -70,6 +80,11 @@ class Totals:
         """Thinking tokens a score."""
         return np.asarray(self.tokens / self.count)
 
+    @property
+    def mean_generated(self) -> Floats:
+        """All tokens a score."""
+        return np.asarray(self.generated / self.count)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
@@ -79,9 +94,13 @@ class Grid:
     problems: tuple[str, ...]
     count: Floats
     tokens: Floats
+    generated: Floats
+    """All tokens, beside those of the thinking."""
     over_budget: Floats
     verdicts: Floats
     """(verdict in the order of `VERDICTS`, problem, cell)."""
+    cut: Floats
+    """Of the cut-off: (in the thinking, in the answer; problem, cell)."""
 
     @property
     def correct(self) -> Floats:
@@ -114,8 +133,8 @@ def grid_of(scores: Sequence[Score]) -> Grid:
     column = {key: index for index, key in enumerate(keys)}
     row = {name: index for index, name in enumerate(problems)}
     shape = (len(problems), len(keys))
-    count, tokens, over = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    verdicts = np.zeros((len(VERDICTS), *shape))
+    count, tokens, generated, over = (np.zeros(shape) for _ in range(4))
+    verdicts, cut = np.zeros((len(VERDICTS), *shape)), np.zeros((len(CUTS), *shape))
     order = {verdict: index for index, verdict in enumerate(VERDICTS)}
     seen: set[tuple[int, int, int]] = set()
     for score, key in zip(scores, found, strict=True):
@@ -125,9 +144,21 @@ def grid_of(scores: Sequence[Score]) -> Grid:
         seen.add((*at, score.sample))
         count[at] += 1
         tokens[at] += score.thinking_tokens
+        generated[at] += score.generated_tokens
         over[at] += is_over_budget(score)
         verdicts[(order[score.verdict], *at)] += 1
-    return Grid(keys=keys, problems=problems, count=count, tokens=tokens, over_budget=over, verdicts=verdicts)
+        if score.verdict is Verdict.CUT_OFF and score.cut is not Cut.NONE:
+            cut[(CUTS.index(score.cut), *at)] += 1
+    return Grid(
+        keys=keys,
+        problems=problems,
+        count=count,
+        tokens=tokens,
+        generated=generated,
+        over_budget=over,
+        verdicts=verdicts,
+        cut=cut,
+    )
 
 
 def observed_totals(grid: Grid) -> Totals:
@@ -145,10 +176,11 @@ def resampled_totals(grid: Grid, resamples: int, seed: int) -> Totals:
 
 
 def _weighted_totals(grid: Grid, weights: Floats) -> Totals:
-    stacked = np.concatenate([grid.count, grid.tokens, grid.over_budget, grid.correct], axis=1)
-    count, tokens, over, correct = np.split(weights @ stacked, 4, axis=1)
-    full = (count > 0).all(axis=1)
-    return Totals(count=count[full], tokens=tokens[full], over_budget=over[full], correct=correct[full])
+    stacked = np.concatenate([grid.count, grid.tokens, grid.generated, grid.over_budget, grid.correct], axis=1)
+    summed = weights @ stacked
+    full = (summed[:, : len(grid.keys)] > 0).all(axis=1)
+    count, tokens, generated, over, correct = np.split(summed[full], 5, axis=1)
+    return Totals(count=count, tokens=tokens, generated=generated, over_budget=over, correct=correct)
 
 
 def accuracy_bounds(correct: int, cut_off: int, total: int) -> tuple[float, float]:
@@ -179,6 +211,7 @@ def _cell(grid: Grid, index: int, draws: Floats) -> Cell:
         verdict: int(sums) for verdict, sums in zip(VERDICTS, grid.verdicts[:, :, index].sum(axis=1), strict=True)
     }
     correct, cut_off = counts[Verdict.CORRECT], counts[Verdict.CUT_OFF]
+    in_thinking, in_answer = (int(sums) for sums in grid.cut[:, :, index].sum(axis=1))
     accuracy, of_finished = accuracy_bounds(correct, cut_off, total)
     if correct in (0, total) or len(draws) == 0:
         low, high = wilson_interval(round(accuracy * num_problems), num_problems)
@@ -191,6 +224,7 @@ def _cell(grid: Grid, index: int, draws: Floats) -> Cell:
         budget_tokens=key.budget_tokens,
         waits=key.waits,
         variant=key.variant,
+        k=key.k,
         num_problems=num_problems,
         num_scores=total,
         accuracy=accuracy,
@@ -198,10 +232,13 @@ def _cell(grid: Grid, index: int, draws: Floats) -> Cell:
         accuracy_high=high,
         accuracy_of_finished=of_finished,
         mean_thinking_tokens=float(grid.tokens[:, index].sum()) / total,
+        mean_generated_tokens=float(grid.generated[:, index].sum()) / total,
         over_budget=int(grid.over_budget[:, index].sum()),
         correct=correct,
         wrong=counts[Verdict.WRONG],
         no_answer=counts[Verdict.NO_ANSWER],
         cut_off=cut_off,
+        cut_in_thinking=in_thinking,
+        cut_in_answer=in_answer,
         ungradable=counts[Verdict.UNGRADABLE],
     )

@@ -23,6 +23,7 @@ RESAMPLES = 2000
 SEED = 42
 ALPHA = 0.05
 POWER = 0.8
+Z = NormalDist().inv_cdf(1 - ALPHA / 2)
 CONSERVATIVE_DISCORDANT_RATE = 0.5
 """Two answers that are right half of the time and know nothing of each other; pairing only lowers it."""
 
@@ -134,6 +135,8 @@ def paired_difference(
     after = np.array([math.fsum(second[name]) / len(second[name]) for name in shared])
     differences = after - before
     low, high = percentile_interval(resample_counts(len(shared), resamples, seed) @ differences / len(shared))
+    if np.ptp(differences) == 0:
+        low, high = interval_of_constant(float(differences[0]), len(shared))
     return PairedDifference(
         num_problems=len(shared),
         num_unpaired=len(first.keys() | second.keys()) - len(shared),
@@ -146,6 +149,16 @@ def paired_difference(
         lost=int((differences < 0).sum()),
         p_value=sign_flip_p_value(differences, seed),
     )
+
+
+def interval_of_constant(value: float, num_problems: int, z: float = Z) -> tuple[float, float]:
+    """Interval of a difference that is the same on every problem, where a bootstrap has no width.
+
+    That 30 of 30 problems do not differ does not prove that none does: up to a share z^2 / (n + z^2) of all problems
+    may (Wilson's bound for 0 of n), and each may differ by up to 1.
+    """
+    half = z**2 / (num_problems + z**2)
+    return max(-1.0, value - half), min(1.0, value + half)
 
 
 def sign_flip_p_value(differences: Floats, seed: int = SEED) -> float:
@@ -174,9 +187,12 @@ def _binomial_p_value(successes: int, trials: int) -> float:
 
 
 def detectable_difference(
-    num_problems: int, discordant_rate: float = CONSERVATIVE_DISCORDANT_RATE, power: float = POWER
+    num_problems: int,
+    discordant_rate: float = CONSERVATIVE_DISCORDANT_RATE,
+    power: float = POWER,
+    alpha: float = ALPHA,
 ) -> float | None:
-    """The smallest paired difference (a fraction) that `num_problems` show with `power` at a two-sided alpha of 0.05.
+    """The smallest paired difference (a fraction) that `num_problems` show with `power` at a two-sided `alpha`.
 
     Connor (Biometrics 43, 1987, 207-211) needs n = (z_a sqrt(q) + z_b sqrt(q - d^2))^2 / d^2 pairs for a
     difference d where a share q of the pairs is discordant. Solved for d:
@@ -187,7 +203,7 @@ def detectable_difference(
     difference that shows when all discordant pairs go one way. None where even 100 points would not show.
     The approximation is normal: for a few discordant pairs the exact test asks for somewhat more.
     """
-    z_alpha = NormalDist().inv_cdf(1 - ALPHA / 2)
+    z_alpha = NormalDist().inv_cdf(1 - alpha / 2)
     z_beta = NormalDist().inv_cdf(power)
     inside = num_problems + z_beta**2 - z_alpha**2
     if inside < 0:
@@ -199,8 +215,11 @@ def detectable_difference(
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95% score interval of a proportion (Wilson, JASA 22, 1927): has width even at 0 and at 1. `trials` >= 1."""
-    z = NormalDist().inv_cdf(1 - ALPHA / 2)
-    share = successes / trials
+    return wilson_of_share(successes / trials, trials)
+
+
+def wilson_of_share(share: float, trials: float, z: float = Z) -> tuple[float, float]:
+    """The same of a share of any number of trials, such as the effective number where samples cluster."""
     middle = share + z**2 / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     scale = 1 + z**2 / trials

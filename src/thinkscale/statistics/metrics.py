@@ -5,8 +5,8 @@ per doubling of the thinking tokens, not in points per token as its formula read
 Accuracies are percent, differences of them points.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ S1_TARGETS_TOKENS = (500, 1000, 2000, 4000, 8000)
 CLASS_CONDITIONAL = "class_conditional"
 CLASS_CONDITIONAL_CONTROL = 50.0
 """By convention (s1, section 3.2): a prompt class asks for a direction, not for a number of tokens."""
+DIRECTIONS = {"short": -1.0, "long": 1.0}
+"""Which way a prompt class asks the thinking to go."""
+WITHOUT_CLASS = ("truncation", "budget_forcing")
+"""Methods whose cell without budget and waits is what a prompt class is measured against."""
 
 ONE_CELL = "one cell"
 SAME_TOKENS = "all cells think equally long"
@@ -43,11 +47,15 @@ class MethodMetrics:
     control: Estimate
     """Percent of generations within their budget: 100 minus the over-budget rate."""
     control_of_cells: Estimate
-    """The paper's form: percent of cells whose mean thinking tokens lie within [0, budget]."""
+    """The paper's form: percent of cells whose mean thinking tokens lie within [0, budget]. Of a class-conditional
+    method, percent of classes that move the mean the way they ask for from the run without a class (this gives the
+    50 of the paper's table 3); by convention 50 where there is no such run."""
     over_budget_rate: Estimate
     budget_error: Estimate
     scaling_per_1000_tokens: Estimate
     scaling_per_doubling: Estimate
+    scaling_per_doubling_of_generated: Estimate
+    """Over all tokens generated, the axis that sequential and parallel methods share."""
     max_accuracy: Estimate
 
 
@@ -98,37 +106,61 @@ def method_metrics(
 
     Every resample draws problems and recomputes all cells of the method, so what the cells share (the
     prefixes of one trajectory) is shared in the interval too. The interval of a maximum is that of the
-    resampled maximum, which leans upward: of several equal cells, chance lifts one.
+    resampled maximum, which leans upward: of several equal cells, chance lifts one. Samples of a problem stay together.
     """
-    targets = np.asarray(targets_tokens, dtype=np.float64)
-    return [_metrics_of_group(grid_of(group), targets, resamples, seed) for group in grouped(scores).values()]
+    groups = grouped(scores)
+    made = []
+    for (benchmark, model, method), group in groups.items():
+        metrics = metrics_of_grid(grid_of(group), targets_tokens, resamples, seed)
+        reference = _without_class(groups, benchmark, model) if method == CLASS_CONDITIONAL else []
+        if reference:
+            control = _control_of_directions(grid_of([*group, *reference]), resamples, seed)
+            metrics = replace(metrics, control_of_cells=control)
+        made.append(metrics)
+    return made
 
 
-def _metrics_of_group(grid: Grid, targets: Floats, resamples: int, seed: int) -> MethodMetrics:
+def _without_class(groups: Mapping[tuple[str, str, str], list[Score]], benchmark: str, model: str) -> list[Score]:
+    """Scores of the run without a prompt class, budget or waits; empty where there is none."""
+    for method in WITHOUT_CLASS:
+        group = groups.get((benchmark, model, method), [])
+        found = [score for score in group if score.budget_tokens is None and not score.waits and not score.variant]
+        if found:
+            return found
+    return []
+
+
+def metrics_of_grid(
+    grid: Grid,
+    targets_tokens: Sequence[int] = S1_TARGETS_TOKENS,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> MethodMetrics:
+    """The metrics of one benchmark, model and method from sums by problem and cell.
+
+    Counts may be fractions, such as the expected accuracy of a vote of k samples.
+    """
     observed, draws = observed_totals(grid), resampled_totals(grid, resamples, seed)
 
     def estimated(metric: Callable[[Totals], Values], reason: str) -> Estimate:
         return _estimate(metric(observed), metric(draws), reason)
 
     key = grid.keys[0]
+    targets = np.asarray(targets_tokens, dtype=np.float64)
     budgets = np.array([item.budget_tokens or 0 for item in grid.keys], dtype=np.float64)
     limited = np.array([item.budget_tokens is not None for item in grid.keys])
     slope_reason = ONE_CELL if len(grid.keys) == 1 else SAME_TOKENS
+    by_class = key.method == CLASS_CONDITIONAL
+    agreed = _by_convention(CLASS_CONDITIONAL_CONTROL)
     return MethodMetrics(
         benchmark=key.benchmark,
         model=key.model,
         method=key.method,
         num_cells=len(grid.keys),
         num_problems=len(grid.problems),
-        control=(
-            _by_convention(CLASS_CONDITIONAL_CONTROL)
-            if key.method == CLASS_CONDITIONAL
-            else estimated(lambda totals: _within_rate(totals, limited), NO_BUDGET)
-        ),
+        control=agreed if by_class else estimated(lambda totals: _within_rate(totals, limited), NO_BUDGET),
         control_of_cells=(
-            _by_convention(CLASS_CONDITIONAL_CONTROL)
-            if key.method == CLASS_CONDITIONAL
-            else estimated(lambda totals: _share_of_cells(totals, limited, budgets), NO_BUDGET)
+            agreed if by_class else estimated(lambda totals: _share_of_cells(totals, limited, budgets), NO_BUDGET)
         ),
         over_budget_rate=estimated(lambda totals: _over_rate(totals, limited), NO_BUDGET),
         budget_error=estimated(lambda totals: _budget_errors(totals, targets), NO_TARGETS),
@@ -138,8 +170,30 @@ def _metrics_of_group(grid: Grid, targets: Floats, resamples: int, seed: int) ->
         scaling_per_doubling=estimated(
             lambda totals: _mean_slope_of_doubling(totals.mean_tokens, totals.accuracy), slope_reason
         ),
+        scaling_per_doubling_of_generated=estimated(
+            lambda totals: _mean_slope_of_doubling(totals.mean_generated, totals.accuracy), slope_reason
+        ),
         max_accuracy=estimated(lambda totals: _always(totals.accuracy.max(axis=1)), ""),
     )
+
+
+def _control_of_directions(grid: Grid, resamples: int, seed: int) -> Estimate:
+    """Percent of prompt classes that move the mean thinking the way they ask for; `grid` holds the reference too."""
+    reference = next(index for index, key in enumerate(grid.keys) if key.method != CLASS_CONDITIONAL)
+    asked = [
+        (index, DIRECTIONS[key.variant])
+        for index, key in enumerate(grid.keys)
+        if key.method == CLASS_CONDITIONAL and key.variant in DIRECTIONS
+    ]
+    if not asked:
+        return _by_convention(CLASS_CONDITIONAL_CONTROL)
+    columns, signs = [index for index, _ in asked], np.array([sign for _, sign in asked])
+
+    def share(totals: Totals) -> Values:
+        moved = (totals.mean_tokens[:, columns] - totals.mean_tokens[:, [reference]]) * signs
+        return _always(100 * (moved > 0).mean(axis=1))
+
+    return _estimate(share(observed_totals(grid)), share(resampled_totals(grid, resamples, seed)), "")
 
 
 def _estimate(observed: Values, draws: Values, reason: str) -> Estimate:

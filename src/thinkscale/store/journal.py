@@ -233,6 +233,12 @@ class Journal:
             for text in self._texts(table, stage):
                 yield json.loads(text)
 
+    def rows_at(self, table: str, stage: str, position: int) -> list[dict[str, JSON]]:
+        """The rows of the unit at a position, in order; empty where there is none."""
+        where = "WHERE stage = ? AND table_name = ? AND unit_position = ? ORDER BY row_position"
+        found = self.query(f"SELECT payload FROM rows {where}", (stage, table, position))
+        return [json.loads(self._decompress(payload)) for (payload,) in found]
+
     def num_rows(self, table: str, stages: Iterable[str]) -> int:
         """How many rows these stages have in a table."""
         statement = "SELECT COUNT(*) FROM rows WHERE stage = ? AND table_name = ?"

@@ -30,6 +30,7 @@ from thinkscale.records import (
     Reward,
     Score,
     Step,
+    Trajectory,
     from_row,
     to_row,
 )
@@ -48,6 +49,7 @@ TABLES: dict[str, type[Record]] = {
     "pairs": Pair,
     "steps": Step,
     "scores": Score,
+    "trajectories": Trajectory,
     "rewards": Reward,
     "replays": Replay,
     "cells": Cell,

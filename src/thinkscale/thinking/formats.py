@@ -137,6 +137,8 @@ class BoundFormat:
         self.think_stop_ids = (self._single(thinking_format.think_end), self.eos_id)
         answer_end = thinking_format.answer_end
         self.answer_stop_ids = (self._single(answer_end), self.eos_id) if answer_end else (self.eos_id,)
+        self._pieces: dict[int, str] = {}
+        self._markers: dict[str, tuple[int, ...]] = {}
 
     def _single(self, marker: str) -> int:
         ids = self.encode(marker)
@@ -150,6 +152,18 @@ class BoundFormat:
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of `text` with nothing added."""
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def piece(self, token: int) -> str:
+        """Text of one id alone; part of a character becomes a replacement sign."""
+        if token not in self._pieces:
+            self._pieces[token] = self.decode((token,))
+        return self._pieces[token]
+
+    def _marker(self, text: str) -> tuple[int, ...]:
+        """Ids of a text that recurs."""
+        if text not in self._markers:
+            self._markers[text] = self.encode(text)
+        return self._markers[text]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, special tokens included."""
@@ -176,10 +190,9 @@ class BoundFormat:
     def closing(self, thinking_ids: Sequence[int], *, cut: bool) -> Closing:
         """What follows the thinking: the answer's opening, and after a cut a line break and `Final Answer:`."""
         if not cut:
-            return Closing(self.encode(self.format.answer_open), ())
-        tail = self.decode(thinking_ids[-8:])
-        line_break = "" if tail.endswith("\n") or not thinking_ids else "\n"
-        return Closing(self.encode(line_break + self.format.answer_open), self.encode(FORCED_ANSWER))
+            return Closing(self._marker(self.format.answer_open), ())
+        line_break = "" if not thinking_ids or self.piece(thinking_ids[-1]).endswith("\n") else "\n"
+        return Closing(self._marker(line_break + self.format.answer_open), self._marker(FORCED_ANSWER))
 
     def training_ids(self, messages: Sequence[Message], thinking: str, answer: str) -> "TrainingIds":
         """What a model is shown and what it should then write: opening, thinking, answer, end of turn.

@@ -7,15 +7,20 @@ its own within the budget, as it does where a server is asked for b tokens. So o
 far as any setting can read, serves them all, and every setting equals a run of its own under an engine that
 gives the same tokens for the same prefix (greedy, or random numbers drawn by position).
 
-Rejected: a run for each cell (s1's 51 commands); and one request that carries the whole grid into the
-engine, which only an engine of ours could serve.
+What is done at an end (a `Move`) makes the trajectory a tree (tree.py): all wait strings share everything up to the
+first end, a rotation shares with its first string up to the second, and a sampled thinking that rejection tries again
+stands beside the first.
+
+Rejected: a run for each cell (s1's 51 commands); a trajectory for each wait string, which generates T_0 each time; and
+one request that carries the whole grid into the engine, which only an engine of ours could serve.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
-from thinkscale.thinking.budgets import Setting
+from thinkscale.thinking.budgets import Setting, wait_text
 
 
 class PrefixEnd(StrEnum):
@@ -26,109 +31,127 @@ class PrefixEnd(StrEnum):
     CUT = "cut"
     """The budget cut it; a forced answer follows."""
     UNFINISHED = "unfinished"
-    """The engine's own limit was reached without a budget: cut off, and no answer is asked for."""
+    """A limit was reached that no budget of the setting is: cut off, and no answer is asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What begins a branch. At most one of `attempt`, `minimum` and the moves at an end is set."""
+
+    attempt: int = 0
+    """Begins the thinking anew, with random numbers of its own."""
+    minimum: int = 0
+    """Begins the thinking anew, with no end among so many tokens."""
+    until: int = 0
+    """An end before so many tokens is suppressed, and so is every other before that."""
+    text: str = ""
+    """Put where the end was suppressed; where it is empty nothing is, and the next token is not an end."""
+
+
+Path: TypeAlias = tuple[Move, ...]
+"""How a branch came about; empty for the first thinking, as far as its first end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The part of a trajectory that a setting reads."""
+    """The part of a trajectory that a setting reads: the first `length` tokens of a branch."""
 
     length: int
     end: PrefixEnd
+    path: Path = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryPlan:
-    """Settings that one trajectory serves: those with one prompt and, where they wait, one wait string."""
+    """Settings with one prompt, which one trajectory serves."""
 
     thinks: bool
-    prompt_class: str
-    wait_string: str
+    condition: str
     settings: tuple[Setting, ...]
     limit_tokens: int
-
-    def reach(self, waits: int) -> int:
-        """The longest prefix that any setting with at least `waits` waits can read; 0 where there is none."""
-        return max((self.bound(setting) for setting in self.settings if setting.waits >= waits), default=0)
+    is_greedy: bool = False
+    """Whether suppressing an end that is not drawn changes nothing: then minimums share a branch."""
 
     def bound(self, setting: Setting) -> int:
-        """The most tokens that `setting` may think."""
+        """The most tokens that are generated for `setting`, grace included."""
         if not setting.thinks:
             return 0
-        budget = setting.budget_tokens
-        return self.limit_tokens if budget is None else min(budget, self.limit_tokens)
+        cap = setting.cap_tokens
+        return self.limit_tokens if cap is None else min(cap + setting.grace_tokens, self.limit_tokens)
+
+    def cap(self, setting: Setting) -> int:
+        """Where the thinking of `setting` must have ended: beyond that no end is suppressed."""
+        cap = setting.cap_tokens
+        return self.limit_tokens if cap is None else min(cap, self.limit_tokens)
+
+    @property
+    def reach(self) -> int:
+        """The longest thinking that any setting can read."""
+        return max((self.bound(setting) for setting in self.settings), default=0)
+
+    @property
+    def capped_reach(self) -> int:
+        """The longest that a setting must be able to read: its budget with grace, its minimum."""
+        caps = (
+            setting.cap_tokens + setting.grace_tokens for setting in self.settings if setting.cap_tokens is not None
+        )
+        minimums = (setting.minimum_tokens for setting in self.settings)
+        return max((*caps, *minimums), default=0) if self.thinks else 0
+
+    @property
+    def greatest_tokens(self) -> int:
+        """The most thinking tokens that can be generated: every branch goes as far as a setting can read it."""
+        leaves: dict[Path, int] = {}
+        for setting in self.settings:
+            bound = self.bound(setting)
+            paths = [
+                (*self.root(setting), *self.moves(setting)),
+                *((Move(attempt=n),) for n in range(1, setting.attempts)),
+            ]
+            for path in paths:
+                leaves[path] = max(leaves.get(path, 0), bound)
+        # What begins another path is generated along with it, but for what only it can read.
+        for path in sorted(leaves, key=len):
+            longer = [other for other in leaves if _goes_on(other, path)]
+            if longer:
+                bound = leaves.pop(path)
+                first = min(longer, key=len)
+                leaves[first] = max(leaves[first], bound)
+        return sum(leaves.values())
+
+    def root(self, setting: Setting) -> Path:
+        """The branch with which `setting` begins."""
+        return (Move(minimum=setting.minimum_tokens),) if setting.minimum_tokens and not self.is_greedy else ()
+
+    def moves(self, setting: Setting) -> Path:
+        """What `setting` does at the ends of its thinking, one after the other."""
+        if setting.minimum_tokens and self.is_greedy:
+            # Those below it come first, so that all minimums go along one branch.
+            minimums = {
+                item.minimum_tokens for item in self.settings if 0 < item.minimum_tokens <= setting.minimum_tokens
+            }
+            return tuple(Move(until=number) for number in sorted(minimums))
+        return tuple(Move(text=wait_text(setting.wait_string, index)) for index in range(setting.waits))
 
 
-def plan_trajectories(settings: Iterable[Setting], limit_tokens: int) -> tuple[TrajectoryPlan, ...]:
-    """The fewest trajectories for `settings`. Settings without waits join a group that waits, if there is one."""
-    groups: dict[tuple[bool, str, str], list[Setting]] = {}
-    for setting in sorted(set(settings), key=lambda setting: (setting.waits == 0, _order(setting))):
-        prompt = (setting.thinks, setting.prompt_class)
-        name = (*prompt, setting.wait_string if setting.waits else "")
-        if not setting.waits:
-            name = next((other for other in groups if other[:2] == prompt), name)
-        groups.setdefault(name, []).append(setting)
+def _goes_on(path: Path, before: Path) -> bool:
+    """Whether `path` begins with what `before` is."""
+    is_anew = not before and bool(path) and bool(path[0].attempt or path[0].minimum)
+    return len(path) > len(before) and path[: len(before)] == before and not is_anew
+
+
+def plan_trajectories(
+    settings: Iterable[Setting], limit_tokens: int, *, is_greedy: bool = False
+) -> tuple[TrajectoryPlan, ...]:
+    """The fewest trajectories for `settings`: one for each prompt."""
+    groups: dict[tuple[bool, str], list[Setting]] = {}
+    for setting in sorted(set(settings), key=_order):
+        groups.setdefault((setting.thinks, setting.condition), []).append(setting)
     return tuple(
-        TrajectoryPlan(*name, tuple(sorted(members, key=_order)), limit_tokens)
-        for name, members in sorted(groups.items())
+        TrajectoryPlan(*name, tuple(members), limit_tokens, is_greedy) for name, members in sorted(groups.items())
     )
 
 
 def _order(setting: Setting) -> tuple[str, int, int, str]:
     budget = setting.budget_tokens
     return (setting.method, setting.waits, -1 if budget is None else budget, setting.variant)
-
-
-@dataclass(slots=True)
-class Trajectory:
-    """The state of one trajectory: ask `room`, generate that much, `extend`, until `room` is 0."""
-
-    plan: TrajectoryPlan
-    wait_ids: tuple[int, ...]
-    ids: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    """T_0, T_1, ... as far as they are known."""
-    forced: list[tuple[int, int]] = field(default_factory=list)
-
-    @property
-    def room(self) -> int:
-        """How many more tokens some setting can read; 0 when the trajectory is finished."""
-        return max(0, self.plan.reach(len(self.ends)) - len(self.ids))
-
-    def extend(self, generated: Sequence[int], *, ended: bool) -> None:
-        """Adds what an engine generated within `room` tokens, and the wait string where it ended and must go on."""
-        self.ids.extend(generated)
-        if not ended:
-            return
-        self.ends.append(len(self.ids))
-        if self.room:
-            start = len(self.ids)
-            self.ids.extend(self.wait_ids[: self.room])
-            self.forced.append((start, len(self.ids)))
-
-    def prefix(self, setting: Setting) -> Prefix:
-        """What `setting` reads of the finished trajectory."""
-        if not setting.thinks:
-            return Prefix(0, PrefixEnd.NATURAL)
-        bound = self.plan.bound(setting)
-        if setting.waits < len(self.ends) and self.ends[setting.waits] < bound:
-            return Prefix(self.ends[setting.waits], PrefixEnd.NATURAL)
-        if len(self.ids) < bound:
-            raise AssertionError(f"the trajectory has {len(self.ids)} tokens, {setting} reads {bound}")
-        return Prefix(bound, PrefixEnd.UNFINISHED if setting.budget_tokens is None else PrefixEnd.CUT)
-
-    def prefixes(self) -> dict[Prefix, list[Setting]]:
-        """The distinct prefixes, shortest first, each with the settings that read it: one answer each."""
-        found: dict[Prefix, list[Setting]] = {}
-        for setting in self.plan.settings:
-            found.setdefault(self.prefix(setting), []).append(setting)
-        return dict(sorted(found.items(), key=lambda item: (item[0].length, item[0].end)))
-
-    def forced_within(self, length: int) -> tuple[tuple[int, int], ...]:
-        """Spans of `forced` inside the first `length` tokens."""
-        return tuple((start, min(end, length)) for start, end in self.forced if start < length)
-
-    @property
-    def separate_tokens(self) -> int:
-        """Thinking tokens that a run of its own for each setting would need."""
-        return sum(self.prefix(setting).length for setting in self.plan.settings)

@@ -139,8 +139,10 @@ def audit_json(result: Audit) -> JSON:
     }
 
 
-def audit_text(result: Audit) -> str:
-    """The audit as aligned text: headlines, agreement of pairs, and the confusion table of each pair."""
+def audit_text(result: Audit, *, with_tables: bool = True) -> str:
+    """The audit as aligned text: headlines, agreement of pairs, and the confusion table of each pair.
+
+    Without tables, only the pairs of the first grader, which is what the numbers are reported by."""
     lines = [f"{result.num_rows:,} rows, {len(result.graders)} graders, {result.num_disputed:,} rows disputed", ""]
     names = [_name(verdict) for verdict in VERDICTS]
     head = ["grader", *names, "correct of all", "correct of decided"]
@@ -155,14 +157,13 @@ def audit_text(result: Audit) -> str:
     ]
     over = ["range over graders", *([""] * len(VERDICTS)), _span(result.range_of_all), _span(result.range_of_decided)]
     lines += [*_table([head, *body, over]), ""]
-    if result.pairs:
-        rows = [
-            [f"{pair.first} / {pair.second}", _percent(pair.agreement), _kappa(pair.kappa)] for pair in result.pairs
-        ]
+    pairs = result.pairs if with_tables else [pair for pair in result.pairs if pair.first == result.graders[0]]
+    if pairs:
+        rows = [[f"{pair.first} / {pair.second}", _percent(pair.agreement), _kappa(pair.kappa)] for pair in pairs]
         lines += [*_table([["agreement", "equal verdicts", "Cohen's kappa"], *rows]), ""]
     if len(result.graders) > 2 and result.fleiss_kappa is not None:
         lines += [f"Fleiss' kappa over all {len(result.graders)} graders: {result.fleiss_kappa:.3f}", ""]
-    for pair in result.pairs:
+    for pair in result.pairs if with_tables else ():
         cells = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, pair.table, strict=True)]
         lines += [*_table([[f"{pair.first}, by {pair.second}", *names], *cells]), ""]
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from thinkscale.cluster import Job, Work, ordered_map
 from thinkscale.errors import ConfigError
 from thinkscale.grading.verdicts import Judgement, grade_of, judge_by_rules
 from thinkscale.records import Grade, Problem, Response, Verdict
+from thinkscale.verification.conventions import CONVENTIONS, judge_by_convention
 from thinkscale.verification.peers import PEERS, PeerGraders
 from thinkscale.verification.verifier import GRADER, Verifier, VerifierSettings
 
@@ -25,6 +26,8 @@ GRADERS: Mapping[str, str] = {
     "last_number": "the rules, and where they find no answer the last number of the text, as many harnesses do",
     JUDGE: "a model that decides equivalence (--judge)",
     RECORDED: "the verdict that the file itself states, such as SkyThought's or lm-eval's",
+    "s1": "s1's extraction and comparison, without the model that it asks",
+    "lm_eval": "lm-evaluation-harness by kind of answer: the last number, the last (X), the spelling of a box",
     **{name: peer.description for name, peer in PEERS.items()},
 }
 """Name to what it is; `thinkscale list graders` shows it."""
@@ -92,6 +95,8 @@ def _panel(names: tuple[str, ...], settings: VerifierSettings) -> Iterator[Work[
         def judgement(name: str, item: Submission, alone: bool) -> Judgement:
             if name in PEERS:
                 return peers.judge(name, item.text, item.problem.reference or "", alone)
+            if name in CONVENTIONS:
+                return judge_by_convention(name, item.problem, item.response)
             if name == RECORDED:
                 return Judgement(verdict=item.recorded or Verdict.UNGRADABLE, tier=RECORDED)
             if name in ("rules", "last_number", JUDGE):  # a judge follows behind, many rows at once

@@ -158,16 +158,16 @@ def test_a_torn_completion_goes_on_from_its_last_token(local: TokenEngine) -> No
 
 @pytest.mark.lab
 def test_a_sweep_over_http_equals_the_sweep_on_the_local_engine(local: TokenEngine) -> None:
-    from tests.engines.test_sweep import BUDGETS, WAITS, cells
+    from tests.engines.test_sweep import BUDGETS, WAITS, swept
     from thinkscale.thinking.budgets import budget_forcing, truncation
     from thinkscale.thinking.formats import BoundFormat, find_format
 
     bound = BoundFormat(find_format("s1"), local.tokenizer)
-    settings = [*truncation(BUDGETS), *budget_forcing(BUDGETS, WAITS, "Wait")]
+    settings = [*truncation(BUDGETS), *budget_forcing(BUDGETS, WAITS, ("Wait",))]
     with lab_server(ServerOptions(max_model_len=CONTEXT), local) as server:
         remote = open_tokens(pool(server.url, model=local.name), local.tokenizer)
-        over_http = cells(remote, bound, settings, 0.0)  # type: ignore[arg-type]  # any token engine will do
-    assert over_http == cells(local, bound, settings, 0.0)  # type: ignore[arg-type]
+        over_http = swept(remote, bound, settings, 0.0)  # type: ignore[arg-type]  # any token engine will do
+    assert over_http == swept(local, bound, settings, 0.0)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -48,6 +48,8 @@ class LocalBackend:
             prompt=ask.ids or tuple(tokenizer.encode(ask.text or "", add_special_tokens=False)),
             sampling=ask.sampling,
             stop_ids=(*ask.stop_ids, eos),
+            min_tokens=ask.min_tokens,
+            logprobs=ask.logprobs,
         )
         completion = await self._completed(request)
         if completion.finish is Finish.ERROR:
@@ -59,6 +61,8 @@ class LocalBackend:
             prompt_tokens=len(request.prompt),
             prompt=request.prompt,
             stop_id=None if completion.stop_id == eos else completion.stop_id,
+            # The engine tells nothing of the stop token, and a client has no use for what a server tells of it.
+            logprobs=(*completion.logprobs, *[-1.0] * (len(ids) - len(completion.ids))) if ask.logprobs else None,
         )
 
     async def _completed(self, request: TokenRequest) -> TokenCompletion:

@@ -109,3 +109,45 @@ def test_chat_counts_with_the_tokenizer(backend: ScriptedBackend, bound: BoundFo
 def test_the_longest_end_that_begins_the_reply_is_found(prompt: str, reply: str, size: int) -> None:
     assert overlap(prompt, reply) == size
     assert overlap(tuple(prompt.encode()), tuple(reply.encode())) == size
+
+
+def held(
+    backend: ScriptedBackend, ids: tuple[int, ...], min_tokens: int, stop_ids: tuple[int, ...], max_tokens: int = 500
+) -> tuple[int, ...]:
+    sampling = Sampling(max_tokens=max_tokens)
+    ask = Ask(sampling=sampling, ids=ids, stop_ids=stop_ids, min_tokens=min_tokens, logprobs=True)
+    answer = asyncio.run(backend.reply(ask, 4))
+    found = tuple(token for piece in answer.pieces for token in piece.ids)
+    assert answer.logprobs == (0.0,) * len(found)
+    return found
+
+
+@pytest.mark.parametrize("behind", [1, 5, 200])
+def test_held_open_a_recording_goes_on_behind_its_stop_and_ends_as_soon_as_it_may(
+    backend: ScriptedBackend, bound: BoundFormat, behind: int
+) -> None:
+    prompt = bound.thinking_prompt((Message(role="user", content=QUESTION),))
+    stops = bound.think_stop_ids
+    thinking = bound.encode(THINKING + "\n")
+    said_after = (*bound.encode(bound.format.answer_open + ANSWER)[1:], *thinking)
+    least = len(thinking) + behind
+    ids = held(backend, prompt, least, stops)
+    assert len(ids) == least + 1
+    assert ids[: len(thinking)] == thinking
+    endless = said_after * 20
+    assert ids[len(thinking) : least] == endless[:behind]
+    assert ids[-1] in stops
+    assert not any(token in stops for token in ids[:-1])
+    assert held(backend, prompt, len(thinking), stops) == said(backend, prompt, stop_ids=stops)[0]
+    assert held(backend, prompt, least, stops, max_tokens=least) == ids[:-1]
+
+
+def test_held_open_a_draft_that_is_sent_back_brings_exactly_the_rest(
+    backend: ScriptedBackend, bound: BoundFormat
+) -> None:
+    prompt = bound.thinking_prompt((Message(role="user", content=QUESTION),))
+    stops = bound.think_stop_ids
+    least = len(bound.encode(THINKING + "\n")) + 30
+    whole = held(backend, prompt, least, stops)
+    for cut in range(1, len(whole)):
+        assert whole[:cut] + held(backend, prompt + whole[:cut], max(0, least - cut), stops) == whole

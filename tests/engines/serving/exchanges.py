@@ -9,13 +9,16 @@ import time
 import urllib.request
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
+
+import pytest
 
 from thinkscale.engines.sweep import SweepResult, SweepTask, run_sweep
 from thinkscale.engines.tokens import TokenCompletion, TokenEngine, TokenRequest
 from thinkscale.lab.world import benchmark_rows
 from thinkscale.records import Finish, Message, Sampling
-from thinkscale.thinking.budgets import budget_forcing, class_conditional, truncation
+from thinkscale.thinking.budgets import budget_forcing, class_conditional, minimum, truncation
 from thinkscale.thinking.formats import BoundFormat, find_format
 from thinkscale.thinking.sweep import PrefixEnd, plan_trajectories
 
@@ -100,8 +103,13 @@ def check_round_trips(remote: TokenEngine, local: TokenEngine, max_tokens: int =
 
 def sweep_tasks(bound: BoundFormat, count: int) -> list[SweepTask]:
     """Trajectories for every method, budget and number of waits; those of the last prompt never end by themselves."""
-    settings = [*truncation(BUDGETS), *budget_forcing(BUDGETS, WAITS, "Wait"), *class_conditional()]
-    plans = plan_trajectories(settings, LONGEST_THINKING)
+    settings = [
+        *truncation(BUDGETS),
+        *budget_forcing(BUDGETS, WAITS, ("Wait", "none")),
+        *minimum((32,)),
+        *class_conditional(),
+    ]
+    plans = plan_trajectories(settings, LONGEST_THINKING, is_greedy=True)
     return [
         SweepTask(key=f"{index}.{number}", prompt=prompt, plan=plan, sampling=Sampling(max_tokens=ANSWER_TOKENS))
         for index, prompt in enumerate([*lab_prompts(bound, count), *plain_prompts(bound, 1)])
@@ -116,7 +124,7 @@ def cells(result: SweepResult) -> dict[object, tuple[object, ...]]:
     for setting in result.task.plan.settings:
         prefix = trajectory.prefix(setting)
         answer = result.answers[prefix]
-        read[setting] = (prefix.end, tuple(trajectory.ids[: prefix.length]), answer.ids, answer.finish)
+        read[setting] = (prefix.end, tuple(trajectory.thinking(prefix)), answer.ids, answer.finish)
     return read
 
 
@@ -191,3 +199,27 @@ def check_kill(remote: TokenEngine, local: TokenEngine, server: Server, *, count
     assert written <= sum(len(completion.ids) + 1 for completion in found.values()), (
         "what had arrived was asked for again"
     )
+
+
+def check_logprobs(remote: TokenEngine, local: TokenEngine, max_tokens: int = 48) -> None:
+    """Every id has the log-probability that the local engine states, with and without a minimum of tokens.
+
+    In float32 both sum the same logits in another order: 0.001 nats is a hundred times what that moves here."""
+    bound = lab_format(local)
+    prompts = lab_prompts(bound, 6)
+    plain = [greedy(f"plain{at}", prompt, max_tokens, bound.think_stop_ids) for at, prompt in enumerate(prompts)]
+    held = [replace(item, key=f"held{at}", min_tokens=max_tokens - 8) for at, item in enumerate(plain)]
+    requests = [replace(item, logprobs=True) for item in [*plain, *held]]
+    expected, found = completed(local, requests), completed(remote, requests)
+    for key, completion in found.items():
+        own = expected[key]
+        assert len(completion.logprobs) == len(completion.ids) > 0
+        if key.startswith("plain"):
+            assert told(completion) == told(own), key
+        # Behind a barred end the next best token may lead by less than float32 tells apart; up to there all is equal.
+        same = next(
+            (at for at, pair in enumerate(zip(own.ids, completion.ids, strict=False)) if len(set(pair)) > 1), None
+        )
+        assert completion.logprobs[:same] == pytest.approx(own.logprobs[:same], abs=1e-3), key
+        assert len(completion.ids) >= completion.request.min_tokens
+    assert any(len(found[f"plain{at}"].ids) < max_tokens - 8 for at in range(len(prompts))), "a minimum that held"

@@ -81,6 +81,8 @@ def language_of(text: str) -> Language | None:
 
 def _by_script(prose: str, num_latin: int) -> Language | None:
     """A script other than the Latin that makes up a third of the words or more."""
+    if prose.isascii():
+        return None
     table = _table()
     words: dict[str, float] = {}
     for word in table.foreign.findall(prose):

@@ -7,9 +7,9 @@ import torch
 
 from thinkscale.engines.local.memory import Room, Source, is_out_of_memory
 from thinkscale.engines.local.passes import LEAST_PREFILL_TOKENS, Passes, prefill_groups
-from thinkscale.engines.local.rows import Row, begin_row, completed, failed, shared_length, take_token
+from thinkscale.engines.local.rows import Drawn, Row, begin_row, completed, failed, shared_length, take_token
 from thinkscale.engines.local.shelf import HEAD_TOKENS
-from thinkscale.engines.tokens import DRAFT_TOKENS, Drafts, TokenCompletion, TokenRequest
+from thinkscale.engines.tokens import DRAFT_TOKENS, Drafts, TokenCompletion, TokenRequest, save_draft
 from thinkscale.records import Finish
 
 MOST_FED_TOKENS = 64
@@ -81,7 +81,7 @@ class Batch:
                     done.append(failed(request, problem))
                     queue.popleft()
                     continue
-                self._next = begin_row(request, self._drafts.load(request.key), self._num_begun)
+                self._next = begin_row(request, self._drafts, self._num_begun)
             if not self._next.is_full:
                 return self._next
             done.append(completed(self._next, Finish.LENGTH))
@@ -133,16 +133,16 @@ class Batch:
         """Feeds one token to every row, draws the next, and returns the rows that finished."""
         try:
             self._widen()
-            tokens = self._passes.step(self._room.bands) if self._room.num_rows else []
+            drawn = self._passes.step(self._room.bands) if self._room.num_rows else []
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         else:
-            return self._take_tokens(tokens)
+            return self._take_drawn(drawn)
         return self._relieve([])
 
-    def _take_tokens(self, tokens: Sequence[int]) -> list[TokenCompletion]:
-        taken = [(row, take_token(row, token)) for row, token in zip(self._room.rows, tokens, strict=True)]
+    def _take_drawn(self, drawn: Sequence[Drawn]) -> list[TokenCompletion]:
+        taken = [(row, take_token(row, item)) for row, item in zip(self._room.rows, drawn, strict=True)]
         for row, completion in taken:
             if completion:
                 self._room.put_away(row)
@@ -189,7 +189,7 @@ class Batch:
                 self._save(row)
 
     def _save(self, row: Row) -> None:
-        self._drafts.save(row.request.key, row.ids)
+        save_draft(self._drafts, row.request, row.ids, row.logprobs)
         row.saved = row.num_ids
 
 

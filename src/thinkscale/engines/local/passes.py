@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import torch
 
-from thinkscale.engines.local.rows import Row
-from thinkscale.engines.local.sampling import draw, sampling_columns
+from thinkscale.engines.local.rows import Drawn, Row
+from thinkscale.engines.local.sampling import draw, logprobs_of, sampling_columns, without
 from thinkscale.engines.local.slots import Band, Part, SlotCache, make_part
 
 PREFILL_TOKENS = 8192
@@ -25,10 +25,10 @@ class Passes:
         self._cache = SlotCache(int(model.config.num_hidden_layers))
         self.prefill_tokens = PREFILL_TOKENS
 
-    def step(self, bands: Sequence[Band]) -> list[int]:
+    def step(self, bands: Sequence[Band]) -> list[Drawn]:
         """Feeds one token to every row, and draws the token after it; in the order of the bands' rows.
 
-        The tokens drawn are the only thing that comes back from the device. Nothing of the rows is changed."""
+        What was drawn is the only thing that comes back from the device. Nothing of the rows is changed."""
         used = [band for band in bands if band.rows]
         rows = [row for band in used for row in band.rows]
         fed = torch.tensor([[row.tokens[row.length], row.length] for row in rows]).to(self._device)
@@ -39,7 +39,15 @@ class Passes:
         ]
         logits = self._forward(fed[:, :1], fed[:, 1:], parts)
         sampling = sampling_columns([row.request.sampling for row in rows], [row.length + 1 for row in rows])
-        return cast("list[int]", draw(logits, sampling).tolist())
+        barred = [(index, row.request.stop_ids) for index, row in enumerate(rows) if row.is_ending_barred]
+        chosen = draw(without(logits, barred) if barred else logits, sampling)
+        told = [index for index, row in enumerate(rows) if row.request.logprobs]
+        drawn = [Drawn(token) for token in cast("list[int]", chosen.tolist())]
+        if told:
+            values = logprobs_of(logits[told], chosen[told]).tolist()
+            for index, value in zip(told, values, strict=True):
+                drawn[index] = Drawn(drawn[index].token, value)
+        return drawn
 
     def prefill(self, band: Band, rows: Sequence[Row]) -> None:
         """Caches all of each row but its last token, which a step feeds. Best for rows that miss about as many."""

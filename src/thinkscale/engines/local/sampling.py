@@ -67,3 +67,18 @@ def draw(logits: torch.Tensor, sampling: SamplingColumns) -> torch.Tensor:
     rank = torch.minimum((cumulative <= target).sum(dim=-1), nucleus.sum(dim=-1) - 1)
     chosen[rows] = order.gather(1, rank[:, None])[:, 0]
     return chosen
+
+
+def without(logits: torch.Tensor, barred: Sequence[tuple[int, Sequence[int]]]) -> torch.Tensor:
+    """A copy of logits (rows, vocabulary) in which each row of `barred` gives its tokens probability 0."""
+    rows = [row for row, tokens in barred for _ in tokens]
+    columns = [token for _, tokens in barred for token in tokens]
+    masked = logits.clone()
+    masked[rows, columns] = -torch.inf
+    return masked
+
+
+def logprobs_of(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Log-probability (nats) of one token a row under the softmax of its logits: (rows,), float64 on their device."""
+    wide = logits.double()
+    return wide.gather(1, tokens[:, None])[:, 0] - wide.logsumexp(dim=-1)

@@ -27,8 +27,8 @@ Take: TypeAlias = Callable[[], tuple[Request, Reply] | Answered[Request, Complet
 """Gives the next request with what is drafted of its reply, or one that needs no server; None where there is none."""
 Keep: TypeAlias = Callable[[Answered[Request, Completion]], None]
 """Stores what a server answered. Also called for what is answered, but not handed on, when a run ends early."""
-Save: TypeAlias = Callable[[str, tuple[int, ...]], None]
-"""Keeps the ids of a request's reply so far."""
+Save: TypeAlias = Callable[[Request, tuple[int, ...], tuple[float, ...]], None]
+"""Keeps the ids of a request's reply so far, with their log-probabilities."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +44,10 @@ class Dispatcher(Generic[Request, Completion]):
     """Told in the caller's thread what a person should know: a key that left, an endpoint that died."""
 
     def run(
-        self, take: Take[Request, Completion], keep: Keep[Request, Completion] | None = None, save: Save | None = None
+        self,
+        take: Take[Request, Completion],
+        keep: Keep[Request, Completion] | None = None,
+        save: Save[Request] | None = None,
     ) -> Iterator[Answered[Request, Completion]]:
         """Requests as they end.
 
@@ -94,7 +97,7 @@ class Dispatcher(Generic[Request, Completion]):
             unfinished = loop.close() if loop else []
             for job in unfinished:
                 if job.reply.finish is None and len(job.reply.ids) > job.num_drafted:
-                    job.draft = tuple(job.reply.ids)
+                    job.put_draft()
                     _save(job, save)
             while loop and keep and not loop.items.empty():
                 if isinstance(left := loop.items.get(), Answered):
@@ -109,8 +112,8 @@ class Dispatcher(Generic[Request, Completion]):
                 self.meter.tick()
 
 
-def _save(job: Job[Request], save: Save | None) -> None:
-    ids, job.draft = job.draft, None
-    if save and ids is not None:
-        save(job.key, ids)
-        job.num_drafted = len(ids)
+def _save(job: Job[Request], save: Save[Request] | None) -> None:
+    draft, job.draft = job.draft, None
+    if save and draft is not None:
+        save(job.request, *draft)
+        job.num_drafted = len(draft[0])

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Generic
 
 from thinkscale.engines.chat import ChatCompletion, ChatRequest
@@ -15,7 +16,7 @@ from thinkscale.engines.remote.cache import RequestCache, request_key
 from thinkscale.engines.remote.dispatch import Dispatcher
 from thinkscale.engines.remote.jobs import Answered
 from thinkscale.engines.remote.wire import Completion, Dialect, Outcome, Reply, Request
-from thinkscale.engines.tokens import NO_DRAFTS, Drafts, TokenCompletion, TokenRequest
+from thinkscale.engines.tokens import NO_DRAFTS, Drafts, TokenCompletion, TokenRequest, load_draft, save_draft
 from thinkscale.errors import StorageError
 from thinkscale.keys import JSON
 from thinkscale.records import Finish, Usage
@@ -116,12 +117,12 @@ class RemoteTokens:
             self.dispatcher.meter.from_cache += known is not None
             if known:
                 return known
-            ids = list(drafts.load(request.key))[: request.sampling.max_tokens]
+            ids, logprobs = load_draft(drafts, request)
             if ids:
                 drafted[request.key] = len(ids)
-            return request, Reply(ids=ids)
+            return request, Reply(ids=list(ids), logprobs=list(logprobs))
 
-        with closing(self.dispatcher.run(take, self.memory.keep, drafts.save)) as run:  # type: ignore[type-var]
+        with closing(self.dispatcher.run(take, self.memory.keep, partial(save_draft, drafts))) as run:  # type: ignore[type-var]
             for answered in run:
                 yield _with_draft(answered.completion, drafted.pop(answered.request.key, 0))
 

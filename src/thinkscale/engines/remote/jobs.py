@@ -1,7 +1,7 @@
 """One request on its way: its job, each attempt at it, what an attempt costs, and how long to pause before the next."""
 
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, TypeAlias
 
 from thinkscale.engines.meter import Meter
 from thinkscale.engines.remote.failures import CROWDED, TRANSIENT, Failure, FailureKind
@@ -33,6 +33,10 @@ class Terms:
     stream: bool = True
 
 
+Draft: TypeAlias = tuple[tuple[int, ...], tuple[float, ...]]
+"""The ids of a reply so far, and their log-probabilities."""
+
+
 @dataclass(slots=True, eq=False)
 class Job(Generic[Request]):
     """One request until it ends."""
@@ -49,8 +53,12 @@ class Job(Generic[Request]):
     completion_tokens: int = 0
     usd: float = 0.0
     num_drafted: int = 0
-    draft: tuple[int, ...] | None = None
-    """Ids that wait to be saved: as they were before the server said why it stopped, so without a stop token."""
+    draft: Draft | None = None
+    """What waits to be saved: as it was before the server said why it stopped, so without a stop token."""
+
+    def put_draft(self) -> None:
+        """Lays what has come in ready to be saved."""
+        self.draft = tuple(self.reply.ids), tuple(self.reply.logprobs)
 
     def outcome(self, error: str | None, now: float) -> Outcome:
         """How it ended."""

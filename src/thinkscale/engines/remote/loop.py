@@ -254,7 +254,7 @@ class EngineLoop(Generic[Request, Completion]):
                 self._dialect.take(reply, event)
                 sending.count(self._meter)
                 if reply.finish is None and job.draft is None and len(reply.ids) - job.num_drafted >= DRAFT_TOKENS:
-                    job.draft = tuple(reply.ids)
+                    job.put_draft()
                     self.items.put(job)
 
     def _settle(self, sending: Sending[Request], failure: Failure | None) -> None:

@@ -5,8 +5,9 @@ from its last id: an attempt sends the prompt with all ids so far. The seed stay
 
 Shapes as in vLLM's `entrypoints/openai/completion`: each chunk's choice has `token_ids`, the stop token included;
 `stop_reason` is the id of a stop token of ours, and null where the model's own eos ended the text. Both are read, and
-also servers that leave the stop token out. Rejected: ids from `logprobs` of `return_tokens_as_token_ids`, twice the
-bytes for every token.
+also servers that leave the stop token out. `logprobs: 0` brings the log-probability of each token and of no other;
+vLLM's default (`--logprobs-mode raw_logprobs`) is what TokenCompletion means. Rejected: ids from `logprobs` of
+`return_tokens_as_token_ids`, twice the bytes for every token.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from thinkscale.engines.remote import shapes
 from thinkscale.engines.remote.failures import Failure, FailureKind
 from thinkscale.engines.remote.openai_events import MAX_SEED, only_choice, raise_error, require_choice
 from thinkscale.engines.remote.wire import Call, Outcome, Reply
-from thinkscale.engines.tokens import TokenCompletion, TokenRequest
+from thinkscale.engines.tokens import TokenCompletion, TokenRequest, rounded_logprob
 from thinkscale.keys import JSON, plain
 from thinkscale.records import Finish, Usage
 
@@ -38,8 +39,10 @@ class OpenAICompletions:
         return request.key
 
     def identity(self, request: TokenRequest) -> JSON:
-        """Prompt, sampling and stop ids."""
-        return plain({"prompt": request.prompt, "sampling": request.sampling, "stop_ids": request.stop_ids})
+        """Prompt, sampling and stop ids, and what else is asked for where it is."""
+        asked = {"prompt": request.prompt, "sampling": request.sampling, "stop_ids": request.stop_ids}
+        optional = {"min_tokens": request.min_tokens, "logprobs": request.logprobs}
+        return plain(asked | {name: value for name, value in optional.items() if value})
 
     def call(self, request: TokenRequest, before: Reply, *, stream: bool) -> Call:
         """The prompt with the ids of `before`, and what is left of `max_tokens`.
@@ -62,6 +65,10 @@ class OpenAICompletions:
             "return_token_ids": True,
             "skip_special_tokens": False,
         }
+        if request.min_tokens > len(before.ids):
+            body["min_tokens"] = min(request.min_tokens - len(before.ids), max_tokens)
+        if request.logprobs:
+            body["logprobs"] = 0
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return Call(path="/completions", body=body, prompt_tokens=len(prompt), max_tokens=max_tokens)
@@ -90,6 +97,12 @@ class OpenAICompletions:
         if len(ids) > request.sampling.max_tokens:
             said = f"{len(ids)} tokens where at most {request.sampling.max_tokens} were asked for"
             raise Failure(FailureKind.WRONG_COUNTS, said)
+        if finish is Finish.END and len(ids) < request.min_tokens:
+            raise Failure(
+                FailureKind.BAD_REQUEST,
+                f"this server ended after {len(ids)} tokens where `min_tokens` was {request.min_tokens}, so it cannot "
+                "serve a minimum of thinking; use vLLM, or leave that method out",
+            )
         if any(stop in ids for stop in request.stop_ids):
             raise Failure(
                 FailureKind.BAD_REQUEST,
@@ -98,19 +111,21 @@ class OpenAICompletions:
         _check_usage(request, reply, len(ids), finish)
 
     def renew(self, reply: Reply) -> Reply:
-        """The ids so far. A reply that had finished and was refused all the same is not to be trusted: none of it."""
-        return Reply(ids=list(reply.ids)) if reply.finish is None else Reply()
+        """What came so far. A reply that had finished and was refused all the same is not to be trusted: none of it."""
+        return Reply(ids=list(reply.ids), logprobs=list(reply.logprobs)) if reply.finish is None else Reply()
 
     def completion(self, request: TokenRequest, reply: Reply, outcome: Outcome) -> TokenCompletion:
         """The ids without the stop token; none with `outcome.error`."""
         ids, finish, stop_id = _ending(request, reply)
         if outcome.error is not None:
             ids, finish, stop_id = [], Finish.ERROR, None
+        is_told = request.logprobs and len(reply.logprobs) >= len(ids)
         return TokenCompletion(
             request=request,
             ids=tuple(ids),
             finish=finish or Finish.LENGTH,
             stop_id=stop_id,
+            logprobs=tuple(reply.logprobs[: len(ids)]) if is_told else (),
             error=outcome.error,
             attempts=outcome.attempts,
             seconds=outcome.seconds,
@@ -129,6 +144,7 @@ def _take_usage(reply: Reply, event: Mapping[str, JSON]) -> None:
 def _take_choice(reply: Reply, choice: Mapping[str, JSON]) -> None:
     ids = shapes.token_ids(choice, "token_ids")
     if ids:
+        _take_logprobs(reply, choice, len(ids))
         reply.ids += ids
         reply.num_pieces += 1
     elif ids is None and choice.get("text"):
@@ -144,6 +160,20 @@ def _take_choice(reply: Reply, choice: Mapping[str, JSON]) -> None:
             reply.stop_id = stop_id
             if reply.ids and reply.ids[-1] == stop_id:
                 reply.ids.pop()
+
+
+def _take_logprobs(reply: Reply, choice: Mapping[str, JSON], num_ids: int) -> None:
+    """Adds those of a chunk. A chunk without them leaves the reply's behind its ids for good."""
+    values = shapes.numbers(shapes.table(choice, "logprobs"), "token_logprobs")
+    if not values:
+        return
+    if len(values) == num_ids + 1 and choice.get("finish_reason") is not None:
+        values = values[:-1]  # of a stop token that the server left out
+    if len(values) != num_ids:
+        said = f"{len(values)} log-probabilities came with {num_ids} token ids"
+        raise Failure(FailureKind.WRONG_COUNTS, said)
+    if len(reply.logprobs) == len(reply.ids):
+        reply.logprobs += [rounded_logprob(value) for value in values]
 
 
 def _finish(reason: JSON) -> Finish:

@@ -81,6 +81,21 @@ def token_ids(row: Mapping[str, JSON], name: str) -> list[int] | None:
     return value  # type: ignore[return-value]  # every item was looked at
 
 
+def numbers(row: Mapping[str, JSON], name: str) -> list[float]:
+    """The list of numbers under `name`; empty where it is absent or null."""
+    value = row.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _wrong(name, "a list of numbers", value)
+    found: list[float] = []
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, (int, float)) or not abs(item) < 1e9:
+            raise _wrong(name, "a list of numbers", value)
+        found.append(float(item))
+    return found
+
+
 def _wrong(name: str, wanted: str, value: JSON) -> Failure:
     return Failure(FailureKind.MALFORMED, f"`{name}` should be {wanted}, and is {value!r:.80}")
 

@@ -38,6 +38,8 @@ class Reply:
     thinking: str = ""
     text: str = ""
     ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    """Of each of `ids`, where the server said so for all of them; else fewer."""
     finish: Finish | None = None
     """None until the server said why it stopped."""
     stop_id: int | None = None

@@ -22,6 +22,9 @@ class Ask:
     ids: tuple[int, ...] = ()
     """The prompt of a raw completion as token ids."""
     stop_ids: tuple[int, ...] = ()
+    min_tokens: int = 0
+    """No stop id is among so many first tokens."""
+    logprobs: bool = False
     stream: bool = False
     include_usage: bool = False
     return_ids: bool = False
@@ -50,6 +53,8 @@ class Answer:
     """What the prefix cache is keyed by: ids, or the text where there are none."""
     stop_id: int | None = None
     """The id of `stop_ids` that ended it; None at the end of a turn."""
+    logprobs: tuple[float, ...] | None = None
+    """Of each token of all pieces; None where they were not asked for."""
     error: str | None = None
 
     @property

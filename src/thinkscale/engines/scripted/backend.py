@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from thinkscale.engines.scripted.asking import Answer, Ask, Piece, RefusedError
 from thinkscale.engines.scripted.pieces import (
     CHARACTERS_PER_TOKEN,
+    held_open,
     id_pieces,
     overlap,
     text_pieces,
@@ -41,6 +42,15 @@ class _Rendered(Generic[Units]):
     """Units that open and hold the thinking."""
     num_closed: int
     """Those and the marks between thinking and answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidIds:
+    """Ids that follow a prompt, a stop token as the last where `finish` is end."""
+
+    ids: tuple[int, ...]
+    finish: Finish
+    eos_id: int
 
 
 class TurnMarkers:
@@ -166,9 +176,10 @@ class ScriptedBackend:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False))
 
     def _raw_text(self, ask: Ask, chunk_tokens: int) -> Answer:
-        if ask.ids or ask.stop_ids:
+        if ask.ids or ask.stop_ids or ask.min_tokens or ask.logprobs:
             raise RefusedError(
-                "this server has no tokenizer, so it takes no token ids; start it with --tokenizer, or send text"
+                "this server has no tokenizer, so it takes no token ids and tells nothing of tokens; start it with "
+                "--tokenizer, or send text"
             )
         prompt = ask.text or ""
         said = self._script(prompt, ask.sampling.seed)
@@ -182,21 +193,33 @@ class ScriptedBackend:
 
     def _raw_ids(self, ask: Ask, prompt: tuple[int, ...], chunk_tokens: int) -> Answer:
         assert self._tokenizer is not None
+        said = self.said_behind(prompt, ask)
+        if isinstance(said, ScriptedReply):
+            return _failed(said, prompt)
+        pieces = tuple(id_pieces(said.ids, self._tokenizer, chunk_tokens))
+        logprobs = (0.0,) * len(said.ids) if ask.logprobs else None  # a script says each token for certain
+        stop_id = said.ids[-1] if said.finish is Finish.END and said.ids[-1] != said.eos_id else None
+        return replace(_answer(pieces, said.finish, prompt, stop_id), logprobs=logprobs)
+
+    def said_behind(self, prompt: tuple[int, ...], ask: Ask) -> SaidIds | ScriptedReply:
+        """What follows a prompt of ids; the script's reply where that is a failure. It needs a tokenizer."""
+        assert self._tokenizer is not None
         assert self._turns is not None
         turn, begun = self._turns.split(self._tokenizer.decode(list(prompt), skip_special_tokens=False))
         said = self._script(turn, ask.sampling.seed)
         if said.finish is Finish.ERROR:
-            return _failed(said, prompt)
+            return said
         name, opened = self._opened(begun)
-        rest = _rest(prompt, self._ids(said, name, opened), closed=_closed(begun, FORMATS[name]))
         eos = self._formats[name].eos_id
-        end = next((at for at, token in enumerate(rest) if token == eos or token in ask.stop_ids), None)
+        stops = frozenset((eos, *ask.stop_ids))
+        rendered = self._ids(said, name, opened)
+        rest = _rest(prompt, rendered, closed=_closed(begun, FORMATS[name]))
+        if ask.min_tokens or begun.strip() not in ("", FORMATS[name].think_open.strip()):
+            rest = held_open(prompt, rendered.whole, rest, stops, ask.min_tokens)
+        end = next((at for at, token in enumerate(rest) if token in stops), None)
         limit = ask.sampling.max_tokens
         ids = rest[: limit if end is None else min(end + 1, limit)]
-        pieces = tuple(id_pieces(ids, self._tokenizer, chunk_tokens))
-        if end is None or end >= limit:
-            return _answer(pieces, Finish.LENGTH, prompt)
-        return _answer(pieces, Finish.END, prompt, None if ids[-1] == eos else ids[-1])
+        return SaidIds(ids, Finish.LENGTH if end is None or end >= limit else Finish.END, eos)
 
     def _opened(self, begun: str) -> tuple[str, bool]:
         """The format whose thinking the prompt has opened, else ours; and whether it has."""

@@ -86,6 +86,15 @@ def _ids(value: JSON, name: str) -> tuple[int, ...]:
     return tuple(value)  # type: ignore[arg-type]  # each was just seen to be an int
 
 
+def _logprobs(said: Said, piece: Piece, start: int) -> JSON:
+    """As vLLM sends them where no other tokens than those drawn were asked about."""
+    if said.answer.logprobs is None:
+        return None
+    values = said.answer.logprobs[start : start + piece.num_tokens]
+    tokens = [f"token_id:{token}" for token in piece.ids]
+    return {"token_logprobs": list(values), "tokens": list(tokens), "top_logprobs": None, "text_offset": []}
+
+
 class CompletionsProtocol:
     """POST /v1/completions. See ServedProtocol."""
 
@@ -95,8 +104,14 @@ class CompletionsProtocol:
         is_text = isinstance(prompt, str)
         if not prompt:
             raise RefusedError("prompt must be a text or a list of token ids, and not empty")
+        sampling = _sampling(body, whole_number(body, "max_tokens", DEFAULT_COMPLETION_TOKENS))
+        min_tokens = whole_number(body, "min_tokens", 0)
+        if not 0 <= min_tokens <= sampling.max_tokens:
+            raise RefusedError(f"min_tokens must be between 0 and max_tokens={sampling.max_tokens}, got {min_tokens}.")
         return Ask(
-            sampling=_sampling(body, whole_number(body, "max_tokens", DEFAULT_COMPLETION_TOKENS)),
+            sampling=sampling,
+            min_tokens=min_tokens,
+            logprobs=body.get("logprobs") is not None,
             text=str(prompt) if is_text else None,
             ids=() if is_text else _ids(prompt, "prompt"),
             stop_ids=_ids(body.get("stop_token_ids") or [], "stop_token_ids"),
@@ -114,29 +129,32 @@ class CompletionsProtocol:
         pieces = said.answer.pieces
         ids = tuple(token for piece in pieces for token in piece.ids)
         whole = Piece("".join(piece.text for piece in pieces), said.answer.completion_tokens, ids)
-        choice = self._choice(said, whole, first=True, last=True)
+        choice = self._choice(said, whole, 0, last=True)
         choices: list[JSON] = [choice, {**choice, "index": 1}] if said.extra_choice else [choice]
         return {**_head(said, "text_completion"), "choices": choices, "usage": _usage(said)}
 
-    def _choice(self, said: Said, piece: Piece, *, first: bool, last: bool) -> dict[str, JSON]:
+    def _choice(self, said: Said, piece: Piece, start: int, *, last: bool) -> dict[str, JSON]:
+        """`start` is the number of tokens before the piece."""
         choice: dict[str, JSON] = {
             "index": 0,
             "text": piece.text,
-            "logprobs": None,
+            "logprobs": _logprobs(said, piece, start),
             "finish_reason": _finish(said) if last else None,
             "stop_reason": said.answer.stop_id if last else None,
         }
         if said.ask.return_ids and not isinstance(said.answer.prompt, str):
             choice["token_ids"] = list(piece.ids)
-            choice["prompt_token_ids"] = list(said.answer.prompt) if first else None
+            choice["prompt_token_ids"] = list(said.answer.prompt) if start == 0 else None
         return choice
 
     def events(self, said: Said) -> Iterator[tuple[bytes, int]]:
         """See ServedProtocol. The prompt's ids come with the first event, the finish with the last tokens."""
         head = _head(said, "text_completion")
         pieces = said.answer.pieces or (Piece("", 0),)
+        start = 0
         for at, piece in enumerate(pieces):
-            choice = self._choice(said, piece, first=at == 0, last=at == len(pieces) - 1)
+            choice = self._choice(said, piece, start, last=at == len(pieces) - 1)
+            start += piece.num_tokens
             yield _event({**head, "choices": [choice], "usage": None}), piece.num_tokens
             if at == 0 and said.extra_choice:
                 yield _event({**head, "choices": [{**choice, "index": 1}], "usage": None}), 0

@@ -1,6 +1,7 @@
 """Replies cut into the pieces that events carry: by token ids, or by characters where there is no tokenizer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import cycle, islice
 
 from thinkscale.engines.scripted.asking import Piece
 from thinkscale.thinking.formats import Tokenizer
@@ -55,3 +56,23 @@ def overlap(prompt: Sequence[int] | str, reply: Sequence[int] | str) -> int:
         if prompt[start : start + 8] == head[:size] and prompt[start:] == reply[:size]:
             return size
         start += 1
+
+
+def held_open(
+    prompt: Sequence[int], whole: tuple[int, ...], rest: tuple[int, ...], stops: Collection[int], min_tokens: int
+) -> tuple[int, ...]:
+    """`rest`, the end of the recorded reply `whole`, for a request whose first `min_tokens` tokens hold no stop.
+
+    A recording that stops earlier goes on with what it says behind the stop, then from its beginning, and stops as soon
+    as it may. A prompt that ends with such a reply, cut, gets what is left of it.
+    """
+    spoken = [token for token in whole if token not in stops]
+    stop = next((token for token in whole if token in stops), None)
+    if stop is None or not spoken:
+        return rest
+    said = len(whole) - len(rest)
+    passed = overlap(prompt, tuple(islice(cycle(spoken), len(prompt))))
+    if passed <= said and not any(token in stops for token in rest[:min_tokens]):
+        return rest
+    start = passed if passed > said else sum(token not in stops for token in whole[:said])
+    return (*islice(cycle(spoken), start, start + min_tokens), stop)

@@ -60,7 +60,11 @@ def compare(answer: str, reference: str) -> Comparison:
     fast = _plain(answer, reference)
     if fast is not None:
         return fast
-    left, right = read(answer), read(reference)
+    return compare_read(read(answer), read(reference))
+
+
+def compare_read(left: Form, right: Form) -> Comparison:
+    """`compare` of an answer and a reference that were read before: for one that is compared with many."""
     if not left.text or not right.text:
         outcome = EQUAL if left.text == right.text else DIFFERENT
         return Comparison(outcome=outcome, tier="empty", evidence="nothing to compare")

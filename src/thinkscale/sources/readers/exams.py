@@ -1,4 +1,4 @@
-"""Exams with options: AGIEval, JEEBench, GPQA, SciEval; and crossword clues."""
+"""Exams with options: AGIEval, JEEBench, GPQA, MMLU, SciEval; and crossword clues."""
 
 import re
 from collections.abc import Mapping
@@ -49,6 +49,15 @@ def gpqa(row: Row, _part: str) -> dict[str, JSON]:
     """A row of GPQA: the right option first. Whoever reads the set shuffles (sources/choices.py)."""
     made = dict(with_options(row))
     return {**made, "solution": made.pop("Explanation", None)}
+
+
+def options(row: Row, _part: str) -> dict[str, JSON]:
+    """A row of MMLU or MMLU-Pro: a list of options, and the right one by its index, its letter or its text."""
+    made = dict(with_options(row))
+    for ours, theirs in (("choices", "options"), ("reference", "answer")):
+        if ours not in made and theirs in made:
+            made[ours] = made.pop(theirs)
+    return made
 
 
 def scieval(row: Row, _part: str) -> dict[str, JSON]:

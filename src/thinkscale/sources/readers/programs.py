@@ -1,4 +1,4 @@
-"""Programming problems with tests: LiveCodeBench, APPS, TACO."""
+"""Programming problems with tests: LiveCodeBench, APPS, TACO, HumanEval."""
 
 import json
 from collections.abc import Mapping
@@ -25,6 +25,13 @@ def livecodebench(row: Row, _part: str) -> dict[str, JSON]:
     """A row of LiveCodeBench: the question with its code skeleton. The tests keep the skeleton too, for its names."""
     made = {key: value for key, value in row.items() if key != "question_content"}
     return {**made, "question": _with_skeleton(row.get("question_content"), row.get("starter_code"))}
+
+
+def human_eval(row: Row, _part: str) -> dict[str, JSON]:
+    """A row of HumanEval: the question is the code that its tests go on from, so both have it."""
+    made = {key: value for key, value in row.items() if key not in ("prompt", "test", "canonical_solution")}
+    tests = {key: row.get(key) for key in ("prompt", "test", "entry_point")}
+    return {**made, "question": row.get("prompt"), "tests": tests, "solution": row.get("canonical_solution")}
 
 
 def _with_skeleton(question: JSON, skeleton: JSON) -> JSON:
