@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from thinkscale.records import Finish, Grade, Problem, Response, Role, Sampling, Score, Verdict
+from thinkscale.records import Cell, Finish, Grade, Problem, Response, Role, Sampling, Score, Verdict
 from thinkscale.statistics import cells_from_scores
 from thinkscale.store.run import RunDirectory
 from thinkscale.store.tables import write_table
@@ -79,8 +79,8 @@ def answered(score: Score) -> Response:
     )
 
 
-def run_directory(folder: Path, rows: Sequence[Score]) -> str:
-    """A finished run directory with problems, responses, grades, scores and cells."""
+def run_directory(folder: Path, rows: Sequence[Score], recipe: str = RECIPE, more: Sequence[Cell] = ()) -> str:
+    """A finished run directory with problems, responses, grades, scores and cells; `more` are cells of votes."""
     numbers = sorted({int(score.problem_id[1:]) for score in rows})
     grades = [
         Grade(
@@ -93,12 +93,12 @@ def run_directory(folder: Path, rows: Sequence[Score]) -> str:
         )
         for score in rows
     ]
-    with RunDirectory.create_or_open(folder, RECIPE) as run:
+    with RunDirectory.create_or_open(folder, recipe) as run:
         run.begin_stage("evaluate", {"rules": 1})
         run.commit("evaluate", "problems", 0, [problem(number) for number in numbers])
         run.commit("evaluate", "responses", 1, [*map(answered, rows), *grades])
         run.commit("evaluate", "scores", 2, rows)
-        run.commit("evaluate", "cells", 3, cells_from_scores(rows))
+        run.commit("evaluate", "cells", 3, [*cells_from_scores(rows), *more])
         run.finish_stage("evaluate")
         run.write_provenance({"seed": 42})
         run.export_tables(["evaluate"])

@@ -1,15 +1,18 @@
 """regrade: numbers under several graders, and a new run that one of them grades."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.scored import answered, run_directory, scores
+from tests.scored import RECIPE, answered, run_directory, scores
 from thinkscale.commands.compare import CompareOptions, compare
 from thinkscale.commands.regrade import RegradeOptions, regrade, regraded_json, regraded_text
 from thinkscale.errors import ConfigError, DataError
-from thinkscale.records import Grade, Score, Verdict
+from thinkscale.records import Cell, Grade, Score, Verdict
+from thinkscale.reporting.regraded import grader_range, range_text
+from thinkscale.statistics.parallel import parallel_cells
 from thinkscale.store.run import RunDirectory
 from thinkscale.store.tables import read_table
 
@@ -81,6 +84,29 @@ def test_the_same_grader_gives_the_same_tables(run: Path, tmp_path: Path) -> Non
     regrade(run, RegradeOptions(graders=("verifier",)), out, apply=True)
     for name in ("cells.parquet", "scores.parquet", "problems.parquet", "responses.parquet"):
         assert (out / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_votes_and_choices_are_made_again_by_every_scorer_of_the_run(tmp_path: Path) -> None:
+    rows = [
+        replace(item, answer=str(item.sample), logprob=-1.0 - item.sample)
+        for item in scores(lambda number, _: number < 12, samples=3)
+    ]
+    chances = {item.response_key: item.logprob for item in rows if item.logprob is not None}
+    recipe = RECIPE.replace("methods:", "samples: 3, temperature: 0.7, scorers: [logprob], methods:")
+    run = run_directory(tmp_path / "run", rows, recipe, parallel_cells(rows, {"logprob": chances}))
+    regrade(Path(run), RegradeOptions(graders=("rules",)), tmp_path / "again", apply=True)
+    cells, again = (list(read_table(folder / "cells.parquet", Cell)) for folder in (Path(run), tmp_path / "again"))
+    assert {cell.method for cell in cells} == {"truncation", "majority", "pass", "best_of_n"}
+    assert again == cells
+
+
+def test_a_grader_that_takes_no_programs_is_not_one_that_finds_all_wrong() -> None:
+    rows = scores(lambda number, _: number < 12)
+    own = {item.response_key: item.verdict for item in rows}
+    found = grader_range(rows, {"rules": own, "s1": dict.fromkeys(own, Verdict.UNGRADABLE)}, 100)
+    best = next(item for item in found.headlines if item.what == "truncation, best cell")
+    assert (best.by_grader["rules"].value, best.by_grader["s1"].value, best.range.width) == (60.0, None, 0.0)
+    assert "n/a" in range_text(found)
 
 
 def test_nothing_is_overwritten(run: Path, tmp_path: Path) -> None:

@@ -111,6 +111,14 @@ def test_the_report_says_rehearsal_on_its_face(whole: LoadedRecipe) -> None:
     assert not any("/here" in line for line in report.notice)
 
 
+def test_a_rehearsals_notice_names_no_folder_of_the_recipe_either() -> None:
+    text = WHOLE.replace("Qwen/Qwen2.5-7B-Instruct", "/data/models/mine").replace("own.jsonl", "/data/sets/own.jsonl")
+    recipe = load_settings(Recipe, text, name="whole").value
+    notice = rehearsed(recipe, "/here/rows").recipe.report.notice
+    assert "student.model: lab in place of mine" in notice
+    assert not any("/data" in line for line in notice)
+
+
 def test_lengths_fit_the_labs_model_and_keep_their_proportion(whole: LoadedRecipe) -> None:
     made = rehearsed(whole.recipe, "/here/rows").recipe
     assert made.evaluate

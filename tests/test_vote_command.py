@@ -126,3 +126,8 @@ def test_from_the_command_line_graded_rows_become_a_table_or_json(tmp_path: Path
     wrong = subprocess.run([*start, "vote", str(tmp_path / "rows.jsonl")], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "is not graded" in wrong.stderr
+
+
+def test_of_a_run_directory_the_scores_are_read(tmp_path: Path) -> None:
+    scores = written(tmp_path, ROWS, "scores.parquet")
+    assert curves_json(vote(tmp_path)) == curves_json(vote(scores))

@@ -295,6 +295,7 @@ class Replay:
     batch: str = ""
     """What the second time was computed beside: `alone`, or `shuffled` with the rest of the sample."""
     engine: str = ""
+    """`local`, or the protocol of a server: a kind and no model's folder."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """Of the second time, as far as known: device, dtype, attention, versions, threads, batch invariance."""
 

@@ -9,11 +9,14 @@ import pytest
 from thinkscale.records import Cell, Score, Verdict
 from thinkscale.reporting import ReportData
 from thinkscale.reporting.analysis import analyse
+from thinkscale.reporting.document import Table
 from thinkscale.reporting.figures.placement import LINE_HEIGHT, Box, Label, placed
+from thinkscale.reporting.sections.evaluation_sections import metrics_section
 from thinkscale.reporting.sections.findings import findings, warnings
 from thinkscale.reporting.theme import percent_ticks
 from thinkscale.reporting.wording import estimate, interval, setting, signed
 from thinkscale.statistics import Estimate, cells_from_scores
+from thinkscale.statistics.parallel import parallel_cells
 
 
 def scores_of(method: str, budget: int | None, waits: int, correct: int, tokens: int, variant: str = "") -> list[Score]:
@@ -67,6 +70,18 @@ def test_a_fall_is_found_with_its_size_and_whether_it_is_beyond_noise() -> None:
     )
 
 
+def test_steps_between_the_same_responses_are_one_step() -> None:
+    short, long = scores_of("truncation", 100, 0, 30, 100), scores_of("truncation", 200, 0, 28, 190)
+    no_room = [replace(score, method="budget_forcing", waits=1, variant="Wait") for score in [*short, *long]]
+    forced = scores_of("budget_forcing", None, 1, 20, 400, "Wait")
+    data = data_of(no_room + forced + short + long)
+    told = [(item.second.method, item.what) for item in analyse(data).steps_up.items]
+    assert told == [
+        ("budget_forcing", "200 tokens → no budget, 1 × Wait"),
+        ("truncation", "100 → 200 tokens"),
+    ]
+
+
 def test_a_step_that_does_not_lengthen_the_thinking_is_not_a_step_up() -> None:
     data = data_of(scores_of("truncation", 100, 0, 30, 80) + scores_of("truncation", 200, 0, 20, 80))
     assert analyse(data).steps_up.items == ()
@@ -106,6 +121,37 @@ def test_the_base_model_is_met_at_the_largest_setting_that_both_have() -> None:
     (pair,) = analyse(data).versus_base.items
     assert (pair.first.model, pair.second.model, pair.second.budget_tokens) == ("base", "m", 100)
     assert pair.paired.difference == pytest.approx(0.5)
+
+
+def test_votes_and_choices_have_their_rows_in_the_table_of_metrics() -> None:
+    first = [replace(item, answer=item.verdict, logprob=-1.0) for item in scores_of("truncation", None, 0, 30, 100)]
+    second = [
+        replace(item, answer=item.verdict, logprob=-0.5, sample=1, response_key=f"again-{item.response_key}")
+        for item in scores_of("truncation", None, 0, 20, 100)
+    ]
+    scores = [replace(item, generated_tokens=110) for item in [*first, *second]]
+    data = data_of(scores)
+    assert [item.method for item in analyse(data).metrics] == ["truncation"]
+    rewards = {"logprob": {item.response_key: item.logprob or 0.0 for item in scores}}
+    data = replace(data, cells=(*data.cells, *parallel_cells(scores, rewards, 100)))
+    analysis = analyse(data)
+    section = metrics_section(data, analysis)
+    assert section is not None
+    table = section.blocks[0]
+    assert isinstance(table, Table)
+    shown = {row[1]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
+    assert list(shown) == ["truncation", "majority vote", "pass@k", "best of n (logprob)"]
+    slope, most = "points per doubling of generated", "max performance"
+    assert shown["truncation"][slope] == "n/a (one cell)"
+    # One sample: 50 of 80. Two: 30 of 40 pass, ties of 10 are a coin's, and the likelier one is the second sample.
+    assert [shown[name][slope].split(" ")[0] for name in list(shown)[1:]] == ["0.0", "12.5", "−12.5"]
+    assert [shown[name][most].split(" ")[0] for name in list(shown)[1:]] == ["62.5%", "75.0%", "62.5%"]
+    passed = next(item for item in analysis.metrics if item.method == "pass").scaling_per_doubling_of_generated
+    assert passed.low is not None
+    assert passed.high is not None
+    assert 0 < passed.low < 12.5 < passed.high
+    for column in ("control", "control of cells", "over budget", "budget error"):
+        assert shown["pass@k"][column] == "n/a (k asks for samples, not for tokens)"
 
 
 def test_cells_without_scores_are_not_compared() -> None:

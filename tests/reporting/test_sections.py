@@ -11,10 +11,13 @@ from thinkscale.reporting.analysis import Analysis, analyse
 from thinkscale.reporting.composition import compose
 from thinkscale.reporting.costs import cell_costs, frontier, rates
 from thinkscale.reporting.data import Loop, SweepCost
-from thinkscale.reporting.document import Bullets, Section, Table
+from thinkscale.reporting.document import Alarm, Bullets, Section, Table
+from thinkscale.reporting.figures.cost_chart import _round_values
 from thinkscale.reporting.figures.frame import Frame
 from thinkscale.reporting.figures.marks import MARKS, legend_of
+from thinkscale.reporting.figures.scaling_chart import conditional_figure
 from thinkscale.reporting.pairs import series_of
+from thinkscale.reporting.published import published
 from thinkscale.reporting.sections.accounting_sections import cells_section
 from thinkscale.reporting.sections.cost_section import costs_section
 from thinkscale.reporting.sections.evidence_sections import evidence_section, expectations_section
@@ -42,6 +45,36 @@ def table_of(section: Section | None, title: str) -> Table:
 def test_the_frontier_holds_what_nothing_beats_with_fewer_tokens() -> None:
     low, worse, equal, best = cell(0.3, 100), cell(0.2, 150), cell(0.3, 120), cell(0.6, 400)
     assert frontier([best, worse, equal, low]) == [low, best]
+
+
+def test_of_cells_that_are_alike_the_frontier_names_the_plainest() -> None:
+    plain, forced = cell(0.3, 100), cell(0.3, 100, "budget_forcing")
+    waited = replace(forced, waits=2)
+    assert frontier([waited, forced, plain]) == [plain]
+    assert frontier([waited, forced]) == [forced]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.03, 0.099, [0.03, 0.05, 0.07]),
+        (0.06, 0.7, [0.1, 0.2, 0.5]),
+        (0.5, 120, [1.0, 10.0, 100.0]),
+        (0.2, 0.35, [0.2, 0.3]),
+    ],
+)
+def test_an_axis_of_costs_always_has_ticks(low: float, high: float, ticks: list[float]) -> None:
+    assert _round_values(low, high) == ticks
+
+
+def test_a_figure_names_published_methods_that_its_legend_has_not() -> None:
+    told = replace(data_of(scores_of("token_conditional", 2000, 0, 20, 900)), problems_by_benchmark={"aime24": 40})
+    cells = tuple(replace(item, benchmark="aime24") for item in told.cells)
+    data = replace(told, cells=cells, published=published(["aime24"], ["s1"]))
+    figure = conditional_figure(data)
+    assert figure is not None
+    told_last = figure.caption.rsplit(": ", 1)[1]
+    assert told_last == "token-conditional, forced; step-conditional; step-conditional, forced; rejection sampling."
 
 
 def test_pass_at_k_is_no_way_to_answer() -> None:
@@ -164,7 +197,7 @@ def test_samples_of_one_pool_are_a_curve_and_votes_are_no_verdicts(data: ReportD
 
 def test_what_the_recipe_says_first_is_read_first(data: ReportData, analysis: Analysis) -> None:
     first = compose(replace(data, notice=("A rehearsal.",)), analysis, {}).sections[0]
-    assert getattr(first.blocks[0], "items", ()) == ("A rehearsal.",)
+    assert first.blocks[0] == Alarm(items=("A rehearsal.",), title="Read this first")
 
 
 def test_every_method_has_a_name_and_a_mark_of_its_own() -> None:

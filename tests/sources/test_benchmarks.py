@@ -107,6 +107,14 @@ def test_first_problems_and_drawn_ones(tmp_path: Path) -> None:
     assert load_benchmark("math500~10", 43, Path(), local(tmp_path)).problems != ten
 
 
+def test_a_stated_seed_pins_the_options_and_the_labs_items_too(tmp_path: Path) -> None:
+    options: dict[str, JSON] = {"Correct Answer": 0, **{f"Incorrect Answer {number}": number for number in (1, 2, 3)}}
+    write_rows(tmp_path / "own.jsonl", [{"Question": f"Which of {number}?", **options} for number in range(8)])
+    for reference in (f"{tmp_path}/own.jsonl~8", "lab_choice~8"):
+        assert load_benchmark(f"{reference}@7", 1).problems == load_benchmark(f"{reference}@7", 2).problems
+        assert load_benchmark(reference, 1).problems != load_benchmark(reference, 2).problems
+
+
 def test_a_draw_is_the_same_on_every_platform_and_in_every_order(tmp_path: Path) -> None:
     rows: list[dict[str, JSON]] = [
         {"id": str(number), "question": f"How much is {number} + 1?", "answer": number + 1} for number in range(9)

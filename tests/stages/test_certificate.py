@@ -1,6 +1,7 @@
 """Trajectories generated twice on the lab's model: what agrees, what does not, and what a kill leaves."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from thinkscale.config import Recipe
+from thinkscale.engines.catalogue import model_path
 from thinkscale.engines.sweep import SweepResult
 from thinkscale.errors import StoppedError
 from thinkscale.pipeline import LoadedRecipe, run_recipe
@@ -64,7 +66,7 @@ def test_where_two_generations_part(again: list[Response], place: int | None) ->
     assert first_difference(FIRST, again, Letters()) == place  # type: ignore[arg-type]
 
 
-def sweep(folder: Path, out: Path, replays: int = 5) -> Path:
+def sweep(folder: Path, out: Path, replays: int = 5, model: str = "lab") -> Path:
     rows = [{"id": str(n), "question": f"Compute {n} + {n + 2} modulo 10.", "reference": str((2 * n + 2) % 10)} for n in range(4)]  # fmt: skip # noqa: E501
     (folder / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
     section = {
@@ -79,7 +81,7 @@ def sweep(folder: Path, out: Path, replays: int = 5) -> Path:
         "dtype": "float64",
         "replays": replays,
     }
-    recipe = {"name": "again", "student": {"model": "lab"}, "evaluate": section}
+    recipe = {"name": "again", "student": {"model": model}, "evaluate": section}
     loaded = load_settings(Recipe, yaml.safe_dump(recipe), name="a test")
     run_recipe(LoadedRecipe(loaded, folder), out, until="evaluate", quiet=True)
     return out
@@ -138,6 +140,18 @@ def test_an_engine_that_does_not_repeat_itself_is_found_out(tmp_path: Path, monk
     assert found.num_equal < found.num_replayed
     assert min(found.first_differences) >= 0
     assert "the earliest difference is at token" in found.sentence
+
+
+def test_a_models_folder_is_in_no_table(tmp_path: Path) -> None:
+    tables = []
+    for name in ("one", "another"):
+        folder = tmp_path / name
+        model = shutil.copytree(model_path("lab"), folder / "checkpoints" / "student")
+        out = sweep(folder, folder / "run", 2, str(model))
+        assert {replay.engine for replay in read_table(out / "replays.parquet", Replay)} == {"local"}
+        tables.append({path.name: path.read_bytes() for path in out.glob("*.parquet")})
+    assert tables[0] == tables[1]
+    assert "replays.parquet" in tables[0]
 
 
 def test_without_the_setting_nothing_is_generated_twice(tmp_path: Path) -> None:

@@ -96,6 +96,20 @@ def test_contradictions_are_counted() -> None:
     assert found.without_cut == 1
 
 
+def test_steps_are_no_hard_limit_in_tokens() -> None:
+    forced = scores_of([RIGHT], method="step_conditional_forced", budget=50)
+    assert forced[0].thinking_tokens > 50
+    assert (agreement(forced).num_cutting, agreement(forced).over_budget) == (0, 0)
+
+
+def test_a_sentence_that_ends_within_the_grace_is_no_contradiction() -> None:
+    graced = scores_of([RIGHT], method="truncation", budget=95)
+    assert agreement(graced, grace_tokens=5).over_budget == 0
+    assert agreement(graced, grace_tokens=4).over_budget == 1
+    told = scores_of([RIGHT], method="token_conditional_forced", budget=95)
+    assert agreement(told, grace_tokens=5).over_budget == 1
+
+
 def test_scores_that_do_not_say_where_they_were_cut_are_no_contradiction() -> None:
     old = [replace(score, cut=Cut.NONE) for score in scores_of([CUT_OFF, RIGHT])]
     assert agreement(old).without_cut == 0

@@ -1,5 +1,6 @@
 """Intervals cover what they claim to cover, and formulas agree with simulation."""
 
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,10 @@ from thinkscale.statistics.intervals import resample_counts, sign_flip_p_value
 
 def named(values: list[float]) -> dict[str, list[float]]:
     return {f"p{index:04}": [value] for index, value in enumerate(values)}
+
+
+def signs_of(number: int) -> list[tuple[int, ...]]:
+    return list(itertools.product((-1, 1), repeat=number))
 
 
 def test_every_resample_draws_as_many_problems_as_there_are() -> None:
@@ -51,7 +56,8 @@ def test_a_paired_difference_by_hand() -> None:
     assert (paired.num_problems, paired.num_unpaired) == (3, 1)
     assert paired.difference == pytest.approx((0 + 1 - 0.5) / 3)
     assert (paired.gained, paired.lost) == (1, 1)
-    assert paired.discordant_rate == pytest.approx(2 / 3)
+    # With one sample a problem this is the share that differs; the two samples of c differ by a half.
+    assert paired.discordant_rate == pytest.approx((0 + 1 + 0.25) / 3)
 
 
 def test_pairing_narrows_the_interval_when_the_sides_share_their_problems() -> None:
@@ -85,6 +91,19 @@ def test_random_sign_flips_agree_with_the_exact_test() -> None:
     exact = sign_flip_p_value(differences)
     nudged = differences * np.linspace(1, 1 + 1e-6, len(differences))
     assert sign_flip_p_value(nudged) == pytest.approx(exact, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "differences", [[0.5, 1.0, -0.25, 0.75, 0.5], [1 / 3, -2 / 3, 1 / 7, 1.0, 1.0, 0.1], [0.5, 0.5, 1.0, -1.0]]
+)
+def test_differences_of_several_sizes_have_the_exact_p_of_all_sign_patterns(differences: list[float]) -> None:
+    sums = [math.fsum(map(math.prod, zip(differences, signs, strict=True))) for signs in signs_of(len(differences))]
+    extreme = sum(abs(value) >= abs(math.fsum(differences)) - 1e-9 for value in sums)
+    assert sign_flip_p_value(np.array(differences)) == pytest.approx(extreme / len(sums), rel=1e-9)
+
+
+def test_many_problems_with_several_samples_are_no_less_certain_than_a_large_family_asks() -> None:
+    assert sign_flip_p_value(np.array([0.5, 0.25] * 15)) == pytest.approx(2 / 2**30)
 
 
 def test_nothing_in_common_is_an_error() -> None:

@@ -16,6 +16,8 @@ from thinkscale.statistics import (
     scaling_per_1000_tokens,
     scaling_per_doubling,
     share_of_cells_within,
+    truncation_accounts,
+    wilson_interval,
 )
 
 # Mean thinking tokens and correct answers of 30 (AIME24), from the paper's tables 12, 13 and 14; rejection sampling is
@@ -174,6 +176,16 @@ def test_a_cell_where_all_scores_agree_still_has_an_interval_with_width() -> Non
     (cell,) = cells_from_scores([score(i, False, 10) for i in range(30)])
     assert cell.accuracy_low == 0
     assert cell.accuracy_high == pytest.approx(0.1135, abs=1e-4)  # Wilson, 0 of 30
+
+
+def test_problems_that_are_all_alike_have_an_interval_with_width() -> None:
+    halves = [score(i, sample % 2 == 0, 10, sample=sample) for i in range(10) for sample in range(4)]
+    (cell,) = cells_from_scores(halves)
+    assert (cell.accuracy_low, cell.accuracy_high) == wilson_interval(5, 10)
+    (account,) = truncation_accounts(halves)
+    assert (account.accuracy.low, account.accuracy.high) == wilson_interval(5, 10)
+    (metrics,) = method_metrics([score(i, False, 10) for i in range(30)])
+    assert metrics.max_accuracy.high == pytest.approx(11.35, abs=0.01)  # Wilson, 0 of 30
 
 
 def test_cells_do_not_depend_on_the_order_of_the_scores() -> None:

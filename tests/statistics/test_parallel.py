@@ -122,6 +122,8 @@ def test_an_interval_holds_its_value_and_has_width_where_all_problems_agree() ->
     assert (zero.low, zero.high) == wilson_interval(0, 3)
     assert (one.low, one.high) == wilson_interval(3, 3)
     assert middle.accuracy == pytest.approx(0.5)
+    (alike,) = curve_of(np.full((10, 1), 0.5))
+    assert (alike.low, alike.high) == wilson_interval(5, 10)
     # The bootstrap of three values: the least mean is 0.25, drawn once in 27 times, which is more than 2.5%.
     assert (middle.low, middle.high) == pytest.approx((0.25, 0.75))
 

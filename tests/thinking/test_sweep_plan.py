@@ -58,6 +58,8 @@ def test_settings_have_names_of_their_own() -> None:
     ]
     names = [(item.method, item.budget_tokens, item.waits, item.variant) for item in settings]
     assert len(set(names)) == len(names) == 14 + 2 + 2 + 2 + 2 + 2 + 2 + 2 + 2 + 1
+    white = [item.variant for item in budget_forcing((8,), (1,), ("Wait", " Wait", "\nWait"))]
+    assert white == ["Wait", '" Wait"', '"\\nWait"']
     steps = step_conditional((16,), "blank_lines", forced=True)[0]
     assert (steps.budget_tokens, steps.variant, steps.cap_tokens) == (1600, "16", None)
 

@@ -9,7 +9,9 @@ from thinkscale.cli.options import AsJson, print_json, print_text
 
 
 def vote(
-    rows: Annotated[Path, typer.Argument(help="graded samples: problem_id (or id), verdict, extracted, score...")],
+    rows: Annotated[
+        Path, typer.Argument(help="a run directory, or graded samples: problem_id, verdict, extracted, score...")
+    ],
     out: Annotated[Path | None, typer.Option(help="the curves: a row for each k; JSONL or Parquet")] = None,
     as_json: AsJson = False,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples over problems")] = 2000,

@@ -13,6 +13,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from thinkscale.config import Recipe
+from thinkscale.config.scorers import LOGPROB, scorer_name
 from thinkscale.errors import DataError, StorageError
 from thinkscale.grading.verdicts import Judgement, grade_of
 from thinkscale.pipeline import STAGES
@@ -109,7 +110,10 @@ def _cells(source: RunDirectory, recipe: Recipe, scores: list[Score]) -> Iterato
     resamples, seed = recipe.report.resamples, recipe.seed
     yield from cells_from_scores(scores, resamples, seed)
     if any(cell.k > 1 for cell in source.rows(Cell, STAGE)):
-        rewards: dict[str, dict[str, float]] = {}
+        scorers = recipe.evaluate.scorers if recipe.evaluate else ()
+        rewards: dict[str, dict[str, float]] = {scorer_name(scorer): {} for scorer in scorers}
         for reward in source.rows(Reward, STAGE):
             rewards.setdefault(reward.by, {})[reward.response_key] = reward.value
+        if LOGPROB in rewards:
+            rewards[LOGPROB] = {score.response_key: score.logprob for score in scores if score.logprob is not None}
         yield from parallel_cells(scores, rewards, resamples, seed)

@@ -93,9 +93,11 @@ def vote(rows: Path, out: Path | None = None, *, resamples: int = RESAMPLES, see
     """The curves of `rows`, for k from 1 to the smallest number of samples that a problem has; to `out`, where given.
 
     A row has `problem_id` (or `id`), `verdict` (or `correct`), and optionally `sample`, `extracted` (or `answer`),
-    `kind`, a number in `score`, `reward` or `logprob`, and `generated_tokens`. Columns of GROUPS tell pools apart.
+    `kind`, a number in `score`, `reward` or `logprob`, and `generated_tokens`. Columns of GROUPS tell pools apart. Of a
+    run directory the scores are read.
     Raises DataError naming the row that does not fit, or where no group has two samples of every problem.
     """
+    rows = rows / "scores.parquet" if rows.is_dir() else rows
     if out and out.resolve() == rows.resolve():
         raise DataError(f"{out} is the file that is read; write somewhere else")
     groups = [group for group in _groups(rows) if min(map(len, group.problems.values())) > 1]

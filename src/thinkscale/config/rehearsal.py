@@ -32,6 +32,7 @@ from thinkscale.config.student import TrainSettings
 from thinkscale.config.teach import GenerateSettings
 from thinkscale.sources.benchmarks import parse_reference
 from thinkscale.sources.files import is_table
+from thinkscale.store.provenance import without_folders
 
 LAB = "lab"
 SUFFIX = "-rehearsal"
@@ -94,7 +95,8 @@ def rehearsed(recipe: Recipe, rows: str) -> Rehearsal:
     made = recipe.model_copy(update=changes)
     beside = f"{Path(rows).parent}/"  # a report names no folder of this machine
     replaced = tuple(
-        replace(item, rehearsed=item.rehearsed.replace(beside, "")) for item in _differences("", recipe, made)
+        replace(item, planned=_without_folders(item.planned), rehearsed=item.rehearsed.replace(beside, ""))
+        for item in _differences("", recipe, made)
     )
     return Rehearsal(made.model_copy(update={"report": _report(recipe.report, replaced)}), replaced)
 
@@ -278,6 +280,10 @@ def _differences(path: str, planned: object, made: object) -> Iterator[Replaceme
             yield from _differences(f"{path}.{number}", before, after)
     else:
         yield Replacement(path, _shown(planned), _shown(made))
+
+
+def _without_folders(text: str) -> str:
+    return " ".join(map(without_folders, text.split(" ")))
 
 
 def _are_sections(values: tuple[object, ...]) -> bool:

@@ -75,8 +75,11 @@ def unit_keys(buffer: bytes, starts: Integers, ends: Integers) -> Hashes:
     masks = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
     lengths = ends - starts
     keys = scrambled(lengths.astype(np.uint64))
-    left = np.arange(len(starts))
-    for block in range(MAX_BLOCKS):
+    keys *= MULTIPLIER
+    keys += words[starts] & masks[np.minimum(lengths, 8)]
+    keys = scrambled(keys)
+    left = np.flatnonzero(lengths > 8)
+    for block in range(1, MAX_BLOCKS):
         size = np.minimum(lengths[left] - 8 * block, 8)
         keys[left] = scrambled(keys[left] * MULTIPLIER + (words[starts[left] + 8 * block] & masks[size]))
         left = left[lengths[left] > 8 * block + 8]

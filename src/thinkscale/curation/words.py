@@ -264,4 +264,6 @@ def _instruction_words() -> dict[str, list[list[str]]]:
 @cache
 def _instructions() -> tuple[Hashes, ...]:
     """The instructions, those with the same first word together."""
-    return tuple(sorted((every_token([phrase]).hashes for phrase in INSTRUCTIONS), key=lambda phrase: int(phrase[0])))
+    found = every_token(INSTRUCTIONS)
+    phrases = np.split(found.hashes, found.offsets[1:-1])
+    return tuple(sorted(phrases, key=lambda phrase: int(phrase[0])))

@@ -1,14 +1,16 @@
 """Everything that a report says about its cells, computed once: metrics, paired comparisons, failures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from thinkscale.records import Cell
+from thinkscale.config.scorers import LOGPROB
+from thinkscale.records import Cell, Score
 from thinkscale.reporting.data import ReportData
-from thinkscale.reporting.pairs import Candidate, base_pairs, plain_pairs, span_pairs, steps_up, wait_pairs
+from thinkscale.reporting.pairs import TRUNCATION, Candidate, base_pairs, plain_pairs, span_pairs, steps_up, wait_pairs
 from thinkscale.statistics import (
     CellAccount,
+    CellKey,
     Certificate,
     Compared,
     Contrast,
@@ -24,6 +26,7 @@ from thinkscale.statistics import (
     truncation_accounts,
 )
 from thinkscale.statistics.failures import Agreement, LoopCount, WaitFlips, agreement, loop_counts, wait_flips
+from thinkscale.statistics.parallel_metrics import parallel_metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ class Analysis:
     accounts: tuple[CellAccount, ...]
     steps_up: Comparisons
     """Every step to the next larger budget, the next number of waits or the longer prompt class that made the
-    mean thinking longer."""
+    mean thinking longer. Steps from the same responses to the same responses are one."""
     wait_effects: Comparisons
     """Each number of waits against none, at the largest budget that has both."""
     spans: Comparisons
@@ -125,12 +128,15 @@ def analyse(data: ReportData) -> Analysis:
         )
         return Comparisons(detectable=made.detectable, items=tuple(items))
 
-    climbed = family("steps to longer thinking", steps_up(cells))
+    climbed = family("steps to longer thinking", distinct(steps_up(cells), responses_read(data.scores)))
     waits = family("forced waits", wait_pairs(cells))
     base = family("trained against base", base_pairs(cells, data.base_model))
     seen = [*climbed.items, *waits.items, *base.items]
     return Analysis(
-        metrics=tuple(method_metrics(data.scores, data.targets_tokens, data.resamples, data.seed)),
+        metrics=(
+            *method_metrics(data.scores, data.targets_tokens, data.resamples, data.seed),
+            *metrics_of_votes(data),
+        ),
         accounts=tuple(truncation_accounts(data.scores, data.resamples, data.seed)),
         steps_up=climbed,
         wait_effects=waits,
@@ -140,9 +146,49 @@ def analyse(data: ReportData) -> Analysis:
         resolutions=tuple(_resolution(name, num, seen) for name, num in data.problems_by_benchmark.items()),
         flips=tuple(wait_flips(data.scores)),
         loops=tuple(loop_counts(data.scores, {loop.response_key for loop in data.loops})),
-        agreement=agreement(data.scores),
+        agreement=agreement(data.scores, data.grace_tokens),
         certificates=tuple(certificates(data.replays)),
     )
+
+
+def metrics_of_votes(data: ReportData) -> Iterator[MethodMetrics]:
+    """Those of parallel methods that have cells: without them nobody asked which answers are equal."""
+    have = {(cell.benchmark, cell.model, cell.method) for cell in data.cells}
+    logprobs = {score.response_key: score.logprob for score in data.scores if score.logprob is not None}
+    for item in parallel_metrics(data.scores, {LOGPROB: logprobs} if logprobs else {}, data.resamples, data.seed):
+        if (item.benchmark, item.model, item.method) in have:
+            yield item
+
+
+Read = frozenset[tuple[str, int, str]]
+"""What a cell reads: problem, sample and response."""
+
+
+def responses_read(scores: Iterable[Score]) -> dict[CellKey, Read]:
+    """For each cell the responses that its scores are made of."""
+    read: dict[CellKey, set[tuple[str, int, str]]] = {}
+    for score in scores:
+        read.setdefault(cell_key(score), set()).add((score.problem_id, score.sample, score.response_key))
+    return {key: frozenset(items) for key, items in read.items()}
+
+
+def distinct(candidates: Iterable[Candidate], read: Mapping[CellKey, Read]) -> Iterator[Candidate]:
+    """Candidates in their order, without those that compare the same responses as another one.
+
+    A wait that finds no room in its budget leaves the responses as they are, so one step of truncation is a step under
+    every number of waits, too. Counted each time it would swell both the count and the correction. The plainest stays.
+    """
+    listed = list(candidates)
+    plainest: dict[tuple[Read, Read], int] = {}
+    for place, (first, second, _) in sorted(enumerate(listed), key=lambda item: _plainness(item[1])):
+        plainest.setdefault((read[cell_key(first)], read[cell_key(second)]), place)
+    kept = set(plainest.values())
+    return (item for place, item in enumerate(listed) if place in kept)
+
+
+def _plainness(candidate: Candidate) -> tuple[bool, int]:
+    first, second, _ = candidate
+    return second.method != TRUNCATION, first.waits + second.waits
 
 
 def _resolution(benchmark: str, num_problems: int, comparisons: list[Comparison]) -> Resolution:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from thinkscale.records import Cell
 from thinkscale.reporting.data import ReportData, SweepCost
+from thinkscale.reporting.wording import method_place
 
 SECONDS_AN_HOUR = 3600.0
 
@@ -76,14 +77,19 @@ def _groups(cells: Iterable[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
+def _preference(cell: Cell) -> tuple[float, float, int, int]:
+    return cell.mean_generated_tokens, -cell.accuracy, method_place(cell.method), cell.waits
+
+
 def frontier(cells: Sequence[Cell]) -> list[Cell]:
     """Cells that no other beats with fewer tokens: tokens and accuracy grow along the list.
 
-    pass@k is left out: it takes a grader to pick the right sample, so it is no way to answer.
+    pass@k is left out: it takes a grader to pick the right sample, so it is no way to answer. Of cells that are alike
+    (truncation, and forcing without a wait) the first of the report's order is named.
     """
     best: list[Cell] = []
     usable = (cell for cell in cells if cell.method != "pass")
-    for cell in sorted(usable, key=lambda cell: (cell.mean_generated_tokens, -cell.accuracy)):
+    for cell in sorted(usable, key=_preference):
         if not best or cell.accuracy > best[-1].accuracy:
             best.append(cell)
     return best

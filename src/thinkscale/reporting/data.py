@@ -203,6 +203,8 @@ class ReportData:
     """Truncation of the main model under several graders; None where rules alone grade nothing here."""
     setup: Setup = field(default_factory=Setup)
     targets_tokens: tuple[int, ...] = S1_TARGETS_TOKENS
+    grace_tokens: int = 0
+    """How far beyond a budget a sentence may end."""
     resamples: int = RESAMPLES
     seed: int = SEED
     traces: InlineTraces | None = None

@@ -28,6 +28,7 @@ class Alarm:
     """Warnings that must not be missed."""
 
     items: tuple[str, ...]
+    title: str = "Warnings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

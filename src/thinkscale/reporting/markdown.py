@@ -35,8 +35,8 @@ def _block(block: Block) -> list[str]:
             return [escaped(text)]
         case Bullets(items=items):
             return [f"- {escaped(item)}" for item in items]
-        case Alarm(items=items):
-            return ["> **Warnings**", ">", *(f"> - **{escaped(item)}**" for item in items)]
+        case Alarm(items=items, title=title):
+            return [f"> **{escaped(title)}**", ">", *(f"> - **{escaped(item)}**" for item in items)]
         case Drawing(figure=figure):
             image = f"![{escaped(figure.alt)}](figures/{figure.name}.png)"
             return [f"**{escaped(figure.title)}**", "", image, "", f"*{escaped(figure.caption)}*"]
@@ -64,7 +64,8 @@ def _trace(trace: Trace) -> list[str]:
     lines = [f"### {escaped(trace.title)}", ""]
     lines += [f"- **{name}**: {escaped(value)}" for name, value in trace.facts]
     lines += ["", "Question:", "", *_fenced(sample.problem.question)]
-    thinking = f"Thinking ({count(sample.response.thinking_tokens)} tokens, {count(trace.num_forced)} forced spans)"
+    spans = f"{count(trace.num_forced)} forced {'span' if trace.num_forced == 1 else 'spans'}"
+    thinking = f"Thinking ({count(sample.response.thinking_tokens)} tokens, {spans})"
     lines += _folded(thinking, marked_thinking(sample))
     lines += _folded("Prompt", sample.prompt)
     return [*lines, "", "Answer:", "", *_fenced(sample.response.answer_text)]

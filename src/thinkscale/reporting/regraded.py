@@ -1,6 +1,6 @@
 """The headline numbers of one evaluation under several graders, and how far the choice of the grader moves each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thinkscale.keys import JSON, plain
@@ -8,7 +8,9 @@ from thinkscale.records import Score, Verdict
 from thinkscale.reporting.wording import method_name, setting, signed
 from thinkscale.statistics import RESAMPLES, SEED, Estimate, cell_key, cells_from_scores, method_metrics
 from thinkscale.statistics.agreement import Range, range_of
+from thinkscale.statistics.intervals import undefined
 
+NOT_TAKEN = "it takes none of these"
 Verdicts = Mapping[str, Verdict]
 """Response key to what one grader says."""
 
@@ -54,6 +56,8 @@ def grader_range(
     for place, members in groups.items():
         for grader, found in verdicts.items():
             own = regraded_scores(members, found)
+            if all(score.verdict is Verdict.UNGRADABLE for score in own):
+                continue  # not 0%: it takes no problem of this kind
             for metrics in method_metrics(own, (), resamples, seed):
                 name = method_name(metrics.method)
                 rows.setdefault((*place, f"{name}, best cell", "%"), {})[grader] = metrics.max_accuracy
@@ -67,8 +71,8 @@ def grader_range(
     return GraderRange(
         graders=tuple(verdicts),
         num_responses=len({score.response_key for score in scores}),
-        headlines=_headlines(rows),
-        cells=_headlines(cells),
+        headlines=_headlines(rows, verdicts),
+        cells=_headlines(cells, verdicts),
     )
 
 
@@ -77,14 +81,17 @@ def regraded_scores(scores: Sequence[Score], verdicts: Verdicts) -> list[Score]:
     return [replace(score, verdict=verdicts[score.response_key]) for score in scores]
 
 
-def _headlines(rows: Mapping[tuple[str, str, str, str], Mapping[str, Estimate]]) -> tuple[Headline, ...]:
+def _headlines(
+    rows: Mapping[tuple[str, str, str, str], Mapping[str, Estimate]], graders: Iterable[str]
+) -> tuple[Headline, ...]:
+    names, nothing = list(graders), undefined(NOT_TAKEN)
     return tuple(
         Headline(
             benchmark=benchmark,
             model=model,
             what=what,
             unit=unit,
-            by_grader=found,
+            by_grader={name: found.get(name, nothing) for name in names},
             range=range_of(list(found.values())),
         )
         for (benchmark, model, what, unit), found in rows.items()

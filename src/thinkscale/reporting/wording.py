@@ -106,10 +106,11 @@ def budget(budget_tokens: int | None) -> str:
 
 def interval(low: float, high: float, digits: int = 1) -> str:
     """[1.2, 3.4] with real minus signs."""
-    return f"[{_plain(low, digits)}, {_plain(high, digits)}]"
+    return f"[{plain(low, digits)}, {plain(high, digits)}]"
 
 
-def _plain(number: float, digits: int) -> str:
+def plain(number: float, digits: int = 1) -> str:
+    """1.2 or −1.2 with a real minus sign."""
     text = f"{abs(number):.{digits}f}"
     return f"{MINUS}{text}" if number < 0 and float(text) != 0 else text
 
@@ -118,7 +119,7 @@ def estimate(value: Estimate, unit: str = "", digits: int = 1) -> str:
     """`12.3% [4.5, 6.7]`, or `n/a (one cell)` with the reason."""
     if value.value is None:
         return f"n/a ({value.reason})"
-    number = f"{_plain(value.value, digits)}{unit}"
+    number = f"{plain(value.value, digits)}{unit}"
     if value.low is None or value.high is None:
         return f"{number} ({value.reason})" if value.reason else number
     return f"{number} {interval(value.low, value.high, digits)}"

@@ -3,9 +3,9 @@
 A reference is a name of the catalogue or the path of a file, with what is wanted of it behind the name:
 
 - `math500:100` the first hundred problems,
-- `math500~100` a hundred drawn by the run's seed, `math500~100@7` by the seed 7. A problem is drawn by a hash of the
-  seed and its question, so the same ones come on every platform and from every copy of the set; `~50` is a part of
-  `~100`. They stay in the set's order.
+- `math500~100` a hundred drawn by the run's seed, `math500~100@7` by the seed 7, which then orders options too: runs of
+  any seed have the same items. A problem is drawn by a hash of the seed and its question, so the same ones come on
+  every platform and from every copy of the set; `~50` is a part of `~100`. They stay in the set's order.
 - `mmlu+shuffled` the options of each problem in an order drawn by the run's seed (sources/choices.py). Rows that state
   the right option in a column of its own, as GPQA does, are always shuffled.
 """
@@ -42,7 +42,7 @@ class Subset:
     size: int | None = None
     is_drawn: bool = False
     seed: int | None = None
-    """Of the draw, where it is not the run's."""
+    """Of the draw and of the order of options, where it is not the run's."""
 
     @property
     def first(self) -> int | None:
@@ -111,6 +111,7 @@ def load_benchmark(reference: str, seed: int, folder: Path = Path(), shelf: Shel
     cannot be had or are broken.
     """
     name, is_shuffled, subset = parse_reference(reference)
+    seed = seed if subset.seed is None else subset.seed
     if is_table(name):
         entry, label = None, Path(name).name.split(".")[0]
         found = list(_of_file(folder / name, label, seed))
@@ -170,8 +171,7 @@ def _taken(
         raise ConfigError(f"{reference}: asked for {subset.size} problems, {name} has {len(found)}")
     if not subset.is_drawn:
         return found[: subset.size]
-    own_seed = seed if subset.seed is None else subset.seed
-    order = sorted(range(len(found)), key=lambda place: (seed_from(own_seed, found[place][0].question), place))
+    order = sorted(range(len(found)), key=lambda place: (seed_from(seed, found[place][0].question), place))
     return [found[place] for place in sorted(order[: subset.size])]
 
 

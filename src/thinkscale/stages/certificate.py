@@ -30,6 +30,9 @@ from thinkscale.thinking.formats import BoundFormat
 REPLAYS_POSITION = 1 << 39
 """Units behind trajectories and scores, before the cells."""
 SHUFFLED, ALONE = "shuffled", "alone"
+LOCAL = "local"
+"""The engine in this process. Records name the kind of an engine and no model's folder, so that two runs of one recipe
+in two folders hold the same bytes."""
 UNKNOWN = "unknown"
 
 
@@ -54,7 +57,7 @@ def certify(
     context.progress.say(f"{context.stage}: generating a sample of {jobs[0].model}'s trajectories again")
     for unit, position, batch, members in units:
         if unit not in stored:
-            found = list(_replayed(context, engine, bound, members, batch, conditions))
+            found = list(_replayed(context, settings, engine, bound, members, batch, conditions))
             context.commit(unit, position, found)
 
 
@@ -78,6 +81,7 @@ def _units(
 
 def _replayed(
     context: StageContext,
+    settings: EvaluateSettings,
     engine: TokenEngine,
     bound: BoundFormat,
     jobs: Sequence[Job],
@@ -101,7 +105,7 @@ def _replayed(
             num_tokens=max(item.thinking_tokens for item in first) + sum(item.answer_tokens for item in first),
             first_difference=first_difference(first, responses_of(job, result, bound), bound),
             batch=batch,
-            engine=engine.name,
+            engine=LOCAL if settings.engine is None else settings.engine.type,
             conditions=conditions,
         )
 
@@ -157,8 +161,10 @@ def conditions_of(engine: TokenEngine, settings: EvaluateSettings) -> dict[str, 
     kind = getattr(device, "type", UNKNOWN)
     return {
         "attention": str(getattr(config, "_attn_implementation", UNKNOWN)),
-        "batch_invariant": "on" if torch.are_deterministic_algorithms_enabled() else "off",
+        # Rounding in float64 is far below what tells two tokens apart, whatever the batch; no kernel of ours is bound.
+        "batch_invariant": "on" if settings.dtype == "float64" else "off",
         "batch_size": str(settings.batch_size),
+        "deterministic_algorithms": "on" if torch.are_deterministic_algorithms_enabled() else "off",
         "device": torch.cuda.get_device_name(device) if kind == "cuda" else str(kind),
         "dtype": settings.dtype,
         "threads": str(torch.get_num_threads()),

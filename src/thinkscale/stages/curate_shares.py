@@ -203,20 +203,23 @@ def described_edges(
 ) -> "Iterator[pl.DataFrame]":
     """The table `edges` of measures, in parts: what two rows share in words, besides how much.
 
-    Edges between two rows ascend; behind them come those between the first row of a crowd and its others.
+    Edges between two rows ascend; behind them come those between the first row of a crowd and its others, which one
+    process works out while others are still at the ranges.
     """
     pairs = spilled_pairs(rooms, num_grams, limits, where)
-    work = partial(describe_range, pairs.rooms, curation, limits.edges_at_once, tuple(every))
-    yield from map_partitions(work, pairs.ranges, where, limits.memory_mib)
-    near = crowd_edges(crowd_members(pairs.crowded, every, curation, limits, where))
-    yield describe(near, curation, limits.edges_at_once, every, NEAR_COPY)
+    work = partial(describe_part, pairs.rooms, curation, limits, tuple(every))
+    crowd = Partition(f"{len(pairs.crowded)} rows that may be of a crowd", pairs.crowded)
+    yield from map_partitions(work, [*pairs.ranges, crowd], where, limits.memory_mib)
 
 
-def describe_range(
-    rooms: Rooms, curation: Curation, edges_at_once: int, every: Sequence[Share], part: KeyRange
+def describe_part(
+    rooms: Rooms, curation: Curation, limits: Limits, every: Sequence[Share], part: "KeyRange | Integers"
 ) -> "pl.DataFrame":
-    """The edges of a range of pairs with the words that show them."""
-    return describe(edges_in(rooms, curation.comparison, part), curation, edges_at_once, every)
+    """The edges of a range of pairs, or those of the crowds among some rows, with the words that show them."""
+    if isinstance(part, KeyRange):
+        return describe(edges_in(rooms, curation.comparison, part), curation, limits.edges_at_once, every)
+    near = crowd_edges(crowd_members(part, every, curation, limits, HERE))
+    return describe(near, curation, limits.edges_at_once, every, NEAR_COPY)
 
 
 def describe(

@@ -70,6 +70,7 @@ def gather(run: RunDirectory, recipe: Recipe) -> ReportData:
         graders=grader_ranges(run, scores, recipe),
         setup=setup_of(run, recipe),
         targets_tokens=recipe.evaluate.budgets if recipe.evaluate else (),
+        grace_tokens=recipe.evaluate.grace_tokens if recipe.evaluate else 0,
         resamples=recipe.report.resamples,
         seed=recipe.seed,
         notice=recipe.report.notice,

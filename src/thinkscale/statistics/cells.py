@@ -13,7 +13,7 @@ from thinkscale.statistics.intervals import (
     Floats,
     percentile_interval,
     resample_counts,
-    wilson_interval,
+    wilson_of_share,
 )
 
 OVER_BUDGET_SLACK_TOKENS = 10
@@ -192,7 +192,7 @@ def accuracy_bounds(correct: int, cut_off: int, total: int) -> tuple[float, floa
 def cells_from_scores(scores: Iterable[Score], resamples: int = RESAMPLES, seed: int = SEED) -> list[Cell]:
     """One cell for each setting: benchmarks, models and methods as they first appear, settings by size.
 
-    The interval of the accuracy is a bootstrap over problems; where all scores agree the bootstrap has
+    The interval of the accuracy is a bootstrap over problems; where all problems are alike the bootstrap has
     no width, though 0 of 30 does not prove 0%, and the Wilson interval over problems stands in.
     """
     cells = []
@@ -213,8 +213,8 @@ def _cell(grid: Grid, index: int, draws: Floats) -> Cell:
     correct, cut_off = counts[Verdict.CORRECT], counts[Verdict.CUT_OFF]
     in_thinking, in_answer = (int(sums) for sums in grid.cut[:, :, index].sum(axis=1))
     accuracy, of_finished = accuracy_bounds(correct, cut_off, total)
-    if correct in (0, total) or len(draws) == 0:
-        low, high = wilson_interval(round(accuracy * num_problems), num_problems)
+    if len(draws) == 0 or np.ptp(draws) == 0:
+        low, high = wilson_of_share(accuracy, num_problems)
     else:
         low, high = percentile_interval(draws)
     return Cell(

@@ -151,7 +151,7 @@ class Agreement:
 
     num_scores: int
     over_budget: int
-    """Of the methods that cut (`CUTTING`): thinking longer than its budget, by however little."""
+    """Of the methods that cut (`CUTTING`): thinking longer than its budget and grace, by however little."""
     num_cutting: int
     differing: int
     """Scores that read one response of one problem and yet differ in verdict, tokens or answer."""
@@ -161,24 +161,30 @@ class Agreement:
     """Verdict `cut_off` without a limit that cut, or a limit that cut and another verdict (ungradable apart)."""
 
 
-CUTTING = ("truncation", "budget_forcing", "token_conditional_forced", "step_conditional_forced")
-"""Methods whose budget is a hard limit on every single response."""
+CUTTING = ("truncation", "budget_forcing", "token_conditional_forced")
+"""Methods whose budget is a hard limit on every single response. Steps are counted, so their budget is none."""
 
 
-def agreement(scores: Collection[Score]) -> Agreement:
-    """Counts what contradicts itself among `scores`; in a sound evaluation every broken count is 0."""
+def agreement(scores: Collection[Score], grace_tokens: int = 0) -> Agreement:
+    """Counts what contradicts itself among `scores`; in a sound evaluation every broken count is 0.
+
+    `grace_tokens` is how far truncation and forcing may go beyond a budget to end a sentence."""
     by_response: dict[str, list[Score]] = {}
     for score in scores:
         by_response.setdefault(score.response_key, []).append(score)
     shared = [group for group in by_response.values() if len(group) > 1]
     differing = sum(_facts(item) != _facts(group[0]) for group in shared for item in group)
-    cutting = [score for score in scores if score.method in CUTTING and score.budget_tokens is not None]
+    beyond = [
+        score.thinking_tokens - score.budget_tokens - grace_tokens * (score.method in (TRUNCATION, BUDGET_FORCING))
+        for score in scores
+        if score.method in CUTTING and score.budget_tokens is not None
+    ]
     told = [score for score in scores if score.verdict is not Verdict.UNGRADABLE]
     knows_cuts = any(score.cut is not Cut.NONE for score in scores)
     return Agreement(
         num_scores=len(scores),
-        over_budget=sum(score.thinking_tokens > (score.budget_tokens or 0) for score in cutting),
-        num_cutting=len(cutting),
+        over_budget=sum(tokens > 0 for tokens in beyond),
+        num_cutting=len(beyond),
         differing=differing,
         num_sharing=sum(map(len, shared)),
         without_cut=sum((score.verdict is Verdict.CUT_OFF) != (score.cut is not Cut.NONE) for score in told)

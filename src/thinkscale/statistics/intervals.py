@@ -28,7 +28,9 @@ CONSERVATIVE_DISCORDANT_RATE = 0.5
 """Two answers that are right half of the time and know nothing of each other; pairing only lowers it."""
 
 FLIPS = 4000
-"""Random sign patterns where the sign-flip test has no closed form."""
+"""Random sign patterns where the sign-flip test is not exact."""
+LARGEST_STEP, MOST_SUMS = 10_000, 50_000_000
+"""Bounds of the exact test: of the common denominator of all differences, and of the work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,9 @@ class PairedDifference:
     lost: int
     p_value: float
     """Two-sided sign-flip test; with one sample a problem this is the exact McNemar test."""
+    discordant_rate: float
+    """Mean square of the problems' differences: with one sample a problem, the share on which the sides differ. This
+    is what `detectable_difference` needs; two sides of sixteen samples differ a little nearly everywhere."""
 
     @property
     def beyond_noise(self) -> bool:
@@ -73,11 +78,6 @@ class PairedDifference:
         four gains and no loss give an interval above zero at p = 0.125.
         """
         return (self.low > 0 or self.high < 0) and self.p_value < ALPHA
-
-    @property
-    def discordant_rate(self) -> float:
-        """Share of problems on which the two sides differ."""
-        return (self.gained + self.lost) / self.num_problems
 
 
 @lru_cache(maxsize=2)
@@ -148,6 +148,7 @@ def paired_difference(
         gained=int((differences > 0).sum()),
         lost=int((differences < 0).sum()),
         p_value=sign_flip_p_value(differences, seed),
+        discordant_rate=float((differences**2).mean()),
     )
 
 
@@ -164,8 +165,9 @@ def interval_of_constant(value: float, num_problems: int, z: float = Z) -> tuple
 def sign_flip_p_value(differences: Floats, seed: int = SEED) -> float:
     """Two-sided p of "each problem's difference is as likely positive as negative" (Fisher's randomisation test).
 
-    Exact where all differences that are not zero have one size (one sample a problem: the exact McNemar
-    test); else from `FLIPS` random sign patterns. 1 where nothing differs.
+    Exact where all differences that are not zero have one size (one sample a problem: the exact McNemar test), and
+    where they have a common denominator, as means of samples have; else from `FLIPS` random sign patterns, which can
+    say no less than 1 in 4,001. 1 where nothing differs.
     """
     moved = differences[differences != 0]
     if len(moved) == 0:
@@ -173,11 +175,32 @@ def sign_flip_p_value(differences: Floats, seed: int = SEED) -> float:
     sizes = np.abs(moved)
     if np.ptp(sizes) == 0:
         return _binomial_p_value(int((moved > 0).sum()), len(moved))
+    exact = _exact_p_value(moved)
+    if exact is not None:
+        return exact
     random = np.random.default_rng(seed)
     signs = random.integers(0, 2, size=(FLIPS, len(moved))) * 2.0 - 1.0
     # A hair of tolerance: the same set of differences summed in another order must count as a tie.
     as_extreme = np.abs(signs @ sizes) >= abs(float(moved.sum())) - 1e-9
     return float((1 + as_extreme.sum()) / (1 + FLIPS))
+
+
+def _exact_p_value(moved: Floats) -> float | None:
+    """Over all sign patterns, by the distribution of the sum of those that are positive. None where it is too wide."""
+    step = math.lcm(*(Fraction(float(value)).limit_denominator(LARGEST_STEP).denominator for value in moved))
+    if step > LARGEST_STEP:
+        return None
+    units = np.rint(moved * step).astype(np.int64)
+    total = int(np.abs(units).sum())
+    if np.abs(units / step - moved).max() > 1e-12 or total * len(units) > MOST_SUMS:
+        return None
+    chances = np.zeros(total + 1)
+    chances[0] = 1.0
+    for size in np.abs(units):
+        chances[size:] += chances[:-size].copy()
+        chances /= 2
+    tail = (total - abs(int(units.sum()))) // 2
+    return min(1.0, 2 * float(chances[: tail + 1].sum()))
 
 
 def _binomial_p_value(successes: int, trials: int) -> float:

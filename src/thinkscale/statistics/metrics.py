@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from thinkscale.records import Score
 from thinkscale.statistics.cells import Grid, Totals, grid_of, grouped, observed_totals, resampled_totals
-from thinkscale.statistics.intervals import RESAMPLES, SEED, Estimate, Floats, percentile_interval, undefined
+from thinkscale.statistics.intervals import (
+    RESAMPLES,
+    SEED,
+    Estimate,
+    Floats,
+    percentile_interval,
+    undefined,
+    wilson_of_share,
+)
 
 S1_TARGETS_TOKENS = (500, 1000, 2000, 4000, 8000)
 
@@ -42,6 +50,8 @@ class MethodMetrics:
     benchmark: str
     model: str
     method: str
+    variant: str = ""
+    """What tells rows of one method apart: who chooses among samples, and the budget of these where they have one."""
     num_cells: int
     num_problems: int
     control: Estimate
@@ -173,8 +183,18 @@ def metrics_of_grid(
         scaling_per_doubling_of_generated=estimated(
             lambda totals: _mean_slope_of_doubling(totals.mean_generated, totals.accuracy), slope_reason
         ),
-        max_accuracy=estimated(lambda totals: _always(totals.accuracy.max(axis=1)), ""),
+        max_accuracy=_with_width(
+            estimated(lambda totals: _always(totals.accuracy.max(axis=1)), ""), len(grid.problems)
+        ),
     )
+
+
+def _with_width(found: Estimate, num_problems: int) -> Estimate:
+    """An accuracy whose draws are all alike has Wilson's interval, as its cell has."""
+    if found.value is None or found.low != found.high:
+        return found
+    low, high = wilson_of_share(found.value / 100, num_problems)
+    return replace(found, low=100 * low, high=100 * high)
 
 
 def _control_of_directions(grid: Grid, resamples: int, seed: int) -> Estimate:

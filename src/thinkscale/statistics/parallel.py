@@ -24,7 +24,7 @@ from thinkscale.statistics.intervals import (
     Floats,
     percentile_interval,
     resample_counts,
-    wilson_interval,
+    wilson_of_share,
 )
 from thinkscale.statistics.voting import Rated, best_of_curve, majority_curve, pass_curve
 
@@ -91,7 +91,7 @@ def values_of(pools: Iterable[Pool], values: Callable[[Pool], list[float]]) -> F
 def curve_of(values: Floats, resamples: int = RESAMPLES, seed: int = SEED) -> list[CurvePoint]:
     """Means over problems with their intervals, for each k.
 
-    Where every problem is at 0, or every one at 1, the Wilson interval stands in, as it does for other cells.
+    Where all problems are alike the Wilson interval stands in, as it does for other cells.
     """
     num_problems = len(values)
     # In whole steps, so that sums are exact and no order of adding shows in an interval.
@@ -99,8 +99,8 @@ def curve_of(values: Floats, resamples: int = RESAMPLES, seed: int = SEED) -> li
     points = []
     for column in range(values.shape[1]):
         accuracy = min(1.0, math.fsum(values[:, column]) / num_problems)
-        if values[:, column].min() == 1 or values[:, column].max() == 0:
-            low, high = wilson_interval(round(accuracy) * num_problems, num_problems)
+        if np.ptp(values[:, column]) == 0:
+            low, high = wilson_of_share(accuracy, num_problems)
         else:
             low, high = percentile_interval(draws[:, column])
         points.append(CurvePoint(k=column + 1, accuracy=accuracy, low=min(low, accuracy), high=max(high, accuracy)))
@@ -131,24 +131,52 @@ def parallel_cells(
 
     `rewards` are by scorer and response key. Settings with a single sample of some problem have none.
     """
+    cells = []
+    for own in pools_by_group(scores).values():
+        for method, scorer in ways_of(rewards):
+            for problems in own:
+                cells += _cells(problems, method, scorer, rewards, resamples, seed)
+    return cells
+
+
+Problems = Mapping[str, Sequence[Score]]
+"""All samples of one setting, by problem: two at least of each."""
+
+
+def pools_by_group(scores: Iterable[Score]) -> dict[tuple[str, str], list[Problems]]:
+    """By benchmark and model the sampled settings, small budgets first; none with a single sample of some problem."""
     settings: dict[tuple[str, str, int | None, str], dict[str, list[Score]]] = {}
     for score in sampled_scores(scores):
         key = (score.benchmark, score.model, score.budget_tokens, score.variant)
         settings.setdefault(key, {}).setdefault(score.problem_id, []).append(score)
-    ordered = sorted(settings, key=lambda key: setting_order(next(iter(settings[key].values()))[0]))
-    groups = dict.fromkeys((key[0], key[1]) for key in settings)
-    cells = []
-    for group in groups:
-        own = [settings[key] for key in ordered if key[:2] == group]
-        for method, scorer in [(MAJORITY, ""), (PASS, ""), *((BEST_OF_N, name) for name in rewards)]:
-            for problems in own:
-                if min(map(len, problems.values())) > 1:
-                    cells += _cells(problems, method, scorer, rewards, resamples, seed)
-    return cells
+    groups: dict[tuple[str, str], list[Problems]] = {(key[0], key[1]): [] for key in settings}
+    for key in sorted(settings, key=lambda key: setting_order(next(iter(settings[key].values()))[0])):
+        if min(map(len, settings[key].values())) > 1:
+            groups[key[0], key[1]].append(settings[key])
+    return groups
+
+
+def ways_of(scorers: Iterable[str]) -> list[tuple[str, str]]:
+    """The ways to make one answer of k samples: method, and scorer where one chooses."""
+    return [(MAJORITY, ""), (PASS, ""), *((BEST_OF_N, name) for name in scorers)]
+
+
+def expected_accuracies(
+    problems: Problems, method: str, scorer: str, rewards: Mapping[str, Mapping[str, float]]
+) -> Floats:
+    """By problem (sorted by id) and k."""
+    makers: dict[str, Callable[[Pool], list[float]]] = {
+        MAJORITY: majority_values,
+        PASS: pass_values,
+        BEST_OF_N: lambda pool: best_values(pool, scorer),
+    }
+    return values_of(
+        ([_sample(score, rewards) for score in problems[name]] for name in sorted(problems)), makers[method]
+    )
 
 
 def _cells(
-    problems: Mapping[str, Sequence[Score]],
+    problems: Problems,
     method: str,
     scorer: str,
     rewards: Mapping[str, Mapping[str, float]],
@@ -156,13 +184,7 @@ def _cells(
     seed: int,
 ) -> list[Cell]:
     by_problem = [problems[name] for name in sorted(problems)]
-    pools = [[_sample(score, rewards) for score in scores] for scores in by_problem]
-    makers: dict[str, Callable[[Pool], list[float]]] = {
-        MAJORITY: majority_values,
-        PASS: pass_values,
-        BEST_OF_N: lambda pool: best_values(pool, scorer),
-    }
-    values = values_of(pools, makers[method])
+    values = expected_accuracies(problems, method, scorer, rewards)
     finished = values_of(by_problem, lambda scores: pass_curve(len(scores), sum(map(_is_finished, scores))))  # type: ignore[arg-type]
     every = [score for scores in by_problem for score in scores]
     counts = Counter(score.verdict for score in every)

@@ -20,7 +20,7 @@ from thinkscale.statistics.intervals import (
     percentile_interval,
     resample_counts,
     undefined,
-    wilson_interval,
+    wilson_of_share,
 )
 
 ALL_CUT = "all were cut off"
@@ -89,11 +89,8 @@ def _ratio(parts: Floats, wholes: Floats, weights: Floats) -> Estimate:
     if whole == 0:
         return undefined(ALL_CUT)
     value = float(parts.sum()) / whole
-    if value in (0.0, 1.0):
-        num_problems = int((wholes > 0).sum())
-        low, high = wilson_interval(round(value * num_problems), num_problems)
-        return Estimate(value=value, low=low, high=high)
     drawn = weights @ np.stack([parts, wholes], axis=1)
-    drawn = drawn[drawn[:, 1] > 0]
-    low, high = percentile_interval(drawn[:, 0] / drawn[:, 1])
+    ratios = drawn[drawn[:, 1] > 0, 0] / drawn[drawn[:, 1] > 0, 1]
+    alike = len(ratios) == 0 or np.ptp(ratios) == 0
+    low, high = wilson_of_share(value, int((wholes > 0).sum())) if alike else percentile_interval(ratios)
     return Estimate(value=value, low=low, high=high)

@@ -1,5 +1,6 @@
 """Budget policies: each method is a list of settings, and a setting says which prefix of a trajectory it reads."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,12 @@ class Setting:
         kind, _, number = self.condition.partition(":")
         if kind in STEP_KINDS.values():
             return number
-        return self.wait_string.strip() if self.waits else ""
+        return _spelled(self.wait_string) if self.waits else ""
+
+
+def _spelled(text: str) -> str:
+    """A wait string as a name: in quotes where a table would lose what is white in it (`"\\nWait"`)."""
+    return text if text.isprintable() and text == text.strip() else json.dumps(text, ensure_ascii=False)
 
 
 def wait_text(wait_string: str, index: int) -> str:

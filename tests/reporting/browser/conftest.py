@@ -34,8 +34,9 @@ def chromium_path() -> str | None:
     return given or next(filter(None, map(shutil.which, PLACES)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """For one module: while Playwright's event loop runs in this thread, asyncio can start no other in it."""
     path = chromium_path()
     if path is None:
         pytest.skip("needs a Chromium: install one, or set THINKSCALE_CHROMIUM to its program")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 275, 240
 SPAN = 1.3
 """Room left and right of the outermost points, as a factor."""
+STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 UNITS: tuple[tuple[str, Callable[[CellCost], float | None]], ...] = (
     ("seconds an answer (log scale)", lambda item: item.seconds),
     ("joules an answer (log scale)", lambda item: item.joules),
@@ -88,11 +89,14 @@ def _panel(
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """1 and 3 times powers of ten that fall inside; powers of ten alone where these are many."""
+    """The coarsest of STEPS, times powers of ten, of which three fall inside; what there is of the finest."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 3) if high / low < 300 else (1,)
-    values = [float(f"{step}e{power}") for power in powers for step in steps]
-    return [value for value in values if low <= value <= high]
+    values: list[float] = []
+    for steps in STEPS:
+        values = [value for power in powers for step in steps if low <= (value := float(f"{step}e{power}")) <= high]
+        if len(values) >= 3:
+            break
+    return values
 
 
 def _cycled(values: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from thinkscale.records import Cell
 from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.figures.marks import Legend, legend_of
-from thinkscale.reporting.pairs import BUDGET_FORCING
+from thinkscale.reporting.pairs import BUDGET_FORCING, TRUNCATION
 from thinkscale.reporting.published import PublishedPoint
 from thinkscale.reporting.theme import GREY, INK, Figure, Row, data_of, finished, percent_ticks
 from thinkscale.reporting.wording import accuracy, count, method_name, percent, setting
@@ -24,8 +24,9 @@ OURS, THEIRS = "this run", "published"
 def methods_figure(data: ReportData) -> Figure | None:
     """The best cell of each method on each benchmark; None where there is one method and nothing published."""
     cells = [cell for cell in data.cells if cell.model == data.main_model]
-    # Budget forcing without a wait is truncation, whose row it would copy.
-    cells = [cell for cell in cells if cell.method != BUDGET_FORCING or cell.waits]
+    if any(cell.method == TRUNCATION for cell in cells):
+        # Budget forcing without a wait is the same, and would copy its row.
+        cells = [cell for cell in cells if cell.method != BUDGET_FORCING or cell.waits]
     base = [cell for cell in data.cells if cell.model != data.main_model and cell.k == 1]
     legend = legend_of(cells)
     panels = []

@@ -10,7 +10,7 @@ from thinkscale.reporting.figures.marks import legend_of
 from thinkscale.reporting.pairs import TRUNCATION
 from thinkscale.reporting.published import PublishedPoint
 from thinkscale.reporting.theme import Figure, finished
-from thinkscale.reporting.wording import SAMPLED, count
+from thinkscale.reporting.wording import SAMPLED, count, method_name
 
 FORCING = ("truncation", "budget_forcing", "minimum", "class_conditional")
 """Methods of the main figure; the model need not have been trained for them."""
@@ -54,7 +54,7 @@ def conditional_figure(data: ReportData) -> Figure | None:
             "forcing it, and rejection sampling (a response is drawn again until it is under the budget), beside "
             "truncation of the same model. Lines join growing numbers; bars are 95% bootstrap intervals over problems. "
             "A method in control of its thinking moves right along its line. "
-            f"Labels: budgets of truncation.{_published_words(points)}"
+            f"Labels: budgets of truncation.{_published_words(data, points)}"
         ),
         alt=f"Accuracy against mean thinking tokens of conditional methods: {_names(told)}.",
         spec=_drawn(data, [*plain, *told], THINKING, lambda cell: cell.mean_thinking_tokens, points),
@@ -147,11 +147,14 @@ def _published(data: ReportData, methods: Sequence[str]) -> list[PublishedPoint]
     return [point for point in data.published if point.method in methods and point.thinking_tokens]
 
 
-def _published_words(points: Sequence[PublishedPoint]) -> str:
+def _published_words(data: ReportData, points: Sequence[PublishedPoint]) -> str:
     if not points:
         return ""
     models = ", ".join(dict.fromkeys(point.model for point in points))
-    return f" Hollow circles: published points of {models}, in the colour of their method."
+    own = {cell.method for cell in data.cells if cell.model == data.main_model}
+    others = "; ".join(dict.fromkeys(method_name(point.method) for point in points if point.method not in own))
+    missing = f" In colours that the legend has not, since this run has no such cells: {others}." if others else ""
+    return f" Hollow circles: published points of {models}, in the colour of their method.{missing}"
 
 
 def _caption(data: ReportData, num_left_out: int, points: Sequence[PublishedPoint]) -> str:
@@ -164,7 +167,7 @@ def _caption(data: ReportData, num_left_out: int, points: Sequence[PublishedPoin
     )
     if data.base_model in data.models[:-1]:
         text += " Dashed: the base model at its largest budget, or answering at once where that is better."
-    text += _published_words(points)
+    text += _published_words(data, points)
     if num_left_out:
         text += f" Not drawn, since zero has no logarithm: {count(num_left_out)} cells without any thinking."
     return text

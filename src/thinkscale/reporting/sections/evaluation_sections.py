@@ -10,7 +10,7 @@ from thinkscale.reporting.sections import notes
 from thinkscale.reporting.sections.comparison_sections import detectable
 from thinkscale.reporting.sections.findings import findings, warnings
 from thinkscale.reporting.theme import Figure
-from thinkscale.reporting.wording import STEPPED, count, estimate, method_name, method_place, percent, waits
+from thinkscale.reporting.wording import STEPPED, count, estimate, method_name, method_place, percent, plain, waits
 from thinkscale.statistics import MethodMetrics
 
 Figures = Mapping[str, Figure]
@@ -18,7 +18,7 @@ Figures = Mapping[str, Figure]
 
 def findings_section(data: ReportData, analysis: Analysis) -> Section:
     """Warnings, what the benchmarks can show, and then the headline sentences."""
-    blocks: list[Block] = [Alarm(items=data.notice)] if data.notice else []
+    blocks: list[Block] = [Alarm(items=data.notice, title="Read this first")] if data.notice else []
     alarms = warnings(data)
     if alarms:
         blocks.append(Alarm(items=tuple(alarms)))
@@ -82,7 +82,7 @@ def _published_tables(data: ReportData) -> list[Table]:
     names = {point.study for point in data.published}
     rows = tuple(
         (item.benchmark, item.study, method_name(item.method), count(item.num_runs), f"{item.control_percent:.0f}%",
-         f"{item.scaling_per_doubling:.0f}", f"{item.performance_percent:.1f}%", item.source)
+         plain(item.scaling_per_doubling, 0), f"{item.performance_percent:.1f}%", item.source)
         for item in published_metrics()
         if item.study in names and item.benchmark in {point.benchmark for point in data.published}
     )  # fmt: skip
@@ -130,7 +130,7 @@ METRICS_HEADERS = (
 def _metrics_row(item: MethodMetrics) -> tuple[str, ...]:
     return (
         item.model,
-        method_name(item.method),
+        f"{method_name(item.method)} ({item.variant})" if item.variant else method_name(item.method),
         count(item.num_cells),
         estimate(item.control, "%"),
         estimate(item.control_of_cells, "%"),

@@ -68,9 +68,10 @@ def evidence_section(data: ReportData, analysis: Analysis) -> Section | None:
 
 def _checks(data: ReportData, analysis: Analysis) -> Iterable[str]:
     found = analysis.agreement
+    grace = f" and its grace of {count(data.grace_tokens)}" if data.grace_tokens else ""
     yield (
         f"Budgets: of {count(found.num_cutting)} scores of methods that cut, {count(found.over_budget)} have more "
-        "thinking than their budget, by however little."
+        f"thinking than their budget{grace}, by however little."
     )
     yield (
         f"Shared responses: {count(found.num_sharing)} of {count(found.num_scores)} scores read a response that "
@@ -134,16 +135,11 @@ def _graders(found: GraderRange) -> Table:
     )
 
 
-def _engine(name: str) -> str:
-    """The name without the folders of a machine."""
-    return name.rsplit("/", 1)[-1] if name.startswith(("/", "~")) else name or "–"
-
-
 def _certificate(certificates: Iterable[Certificate]) -> Table | Bullets:
     rows = tuple(
         (
             item.model,
-            _engine(item.engine),
+            item.engine or "–",
             ", ".join(f"{name} {value}" for name, value in item.conditions.items()) or "–",
             part.batch or "–",
             f"{count(part.num_equal)} of {count(part.num_replayed)}",

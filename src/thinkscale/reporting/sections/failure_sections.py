@@ -38,8 +38,9 @@ def _summary(data: ReportData, analysis: Analysis) -> list[str]:
     clear = [item for item in analysis.falls if item.beyond_noise]
     sentences = [
         f"Of {count(len(analysis.steps_up.items))} steps to a longer mean thinking (the next budget, the next number "
-        f"of waits, the longer prompt class; all models), {count(len(analysis.falls))} lower the accuracy and "
-        f"{count(level)} leave it as it is. Falls beyond noise, corrected for all of these steps: {count(len(clear))}."
+        f"of waits, the longer prompt class; all models; cells that read the same responses count once), "
+        f"{count(len(analysis.falls))} lower the accuracy and {count(level)} leave it as it is. Falls beyond noise, "
+        f"corrected for all of these steps: {count(len(clear))}."
     ]
     return [*sentences, *_flip_sentences(data, analysis.flips), *_loop_sentences(data, analysis)]
 
@@ -60,8 +61,9 @@ def _flip_sentences(data: ReportData, flips: Sequence[WaitFlips]) -> list[str]:
                 sum(item.num_items for item in rows),
             )
             told.append(
-                f"On {benchmark}, without a budget, forced waits turned {count(right)} answers from wrong to right "
-                f"and {count(wrong)} from right to wrong, of {count(items)} that were continued."
+                f"On {benchmark}, without a budget, forced waits turned {count(right)} "
+                f"{'answer' if right == 1 else 'answers'} from wrong to right and {count(wrong)} from right to wrong, "
+                f"of {count(items)} that were continued."
             )
     return told
 
