@@ -124,6 +124,8 @@ def test_nothing_is_overwritten(run: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_graded_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no grader 'nobody'"):
         regrade(run, RegradeOptions(graders=("nobody",)))
+    with pytest.raises(ConfigError, match="a grader is named twice: rules, rules"):
+        regrade(run, RegradeOptions(graders=("rules", "rules")))
     with pytest.raises(ConfigError, match="asks no model"):
         regrade(run, RegradeOptions(graders=("judge",)))
     with pytest.raises(ConfigError, match="neither a run directory"):

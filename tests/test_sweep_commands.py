@@ -1,14 +1,16 @@
 """`evaluate`'s options as a recipe, and what `plan` says of a sweep before it runs."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
-from thinkscale.commands.evaluate import SweepOptions, recipe_of
+from thinkscale.commands.evaluate import SweepOptions, evaluate, recipe_of
 from thinkscale.commands.plan_sweep import sweep_json, sweep_line, sweep_plan, sweep_text
 from thinkscale.config import EvaluateSettings, Recipe
 from thinkscale.errors import ConfigError
+from thinkscale.keys import JSON
 from thinkscale.settings import load_settings
 from thinkscale.thinking.budgets import budget_forcing, minimum, rejection, truncation
 from thinkscale.thinking.sweep import plan_trajectories
@@ -118,3 +120,18 @@ def test_an_option_that_does_not_fit_is_named(asked: SweepOptions, part: str) ->
     with pytest.raises(ConfigError) as refused:
         recipe_of(asked)
     assert part in str(refused.value)
+
+
+@pytest.mark.parametrize("methods", [["class_conditional"], ["token_conditional", "minimum"]])
+def test_accuracies_that_no_method_would_give_are_refused_before_the_sweep(methods: list[str], tmp_path: Path) -> None:
+    asked = SweepOptions(model="lab", benchmarks=("lab_numeric:1",), as_json=True, settings={"methods": [*methods]})
+    with pytest.raises(ConfigError, match="--json: the accuracy of a benchmark is that of truncation"):
+        evaluate(asked, (), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_votes_sample_thinking_without_a_budget_which_gives_the_accuracy(tmp_path: Path) -> None:
+    voted: dict[str, JSON] = {"methods": ["majority"], "samples": 2, "temperature": 0.7}
+    asked = SweepOptions(model="lab", benchmarks=("no_such_set",), as_json=True, settings=voted)
+    with pytest.raises(ConfigError, match="no_such_set"):
+        evaluate(asked, (), tmp_path / "run")

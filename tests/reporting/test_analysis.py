@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from thinkscale.records import Cell, Score, Verdict
+from thinkscale.records import Cell, Reward, Score, Verdict
 from thinkscale.reporting import ReportData
 from thinkscale.reporting.analysis import analyse
 from thinkscale.reporting.document import Table
@@ -151,7 +151,29 @@ def test_votes_and_choices_have_their_rows_in_the_table_of_metrics() -> None:
     assert passed.high is not None
     assert 0 < passed.low < 12.5 < passed.high
     for column in ("control", "control of cells", "over budget", "budget error"):
-        assert shown["pass@k"][column] == "n/a (k asks for samples, not for tokens)"
+        assert shown["pass@k"][column] == "n/a (k is no budget)"
+
+
+def test_what_a_reward_model_chooses_has_a_row_of_its_own() -> None:
+    first = [replace(item, answer=item.verdict) for item in scores_of("truncation", None, 0, 30, 100)]
+    second = [replace(item, sample=1, response_key=f"again-{item.response_key}") for item in first]
+    second = [replace(item, verdict=Verdict.WRONG, answer="wrong") for item in second]
+    scores = [replace(item, generated_tokens=110) for item in [*first, *second]]
+    likes_the_first = {item.response_key: float(item.sample == 0) for item in scores}
+    data = data_of(scores)
+    data = replace(
+        data,
+        cells=(*data.cells, *parallel_cells(scores, {"reward:m": likes_the_first}, 100)),
+        rewards=tuple(
+            Reward(response_key=item.response_key, problem_id=item.problem_id, by="reward:m", value=1.0 - item.sample)
+            for item in scores
+        ),
+    )
+    row = next(item for item in analyse(data).metrics if item.method == "best_of_n")
+    # One sample: 30 of 80. Two: always the first, 30 of 40.
+    assert row.variant == "reward:m"
+    assert row.scaling_per_doubling_of_generated.value == pytest.approx(37.5)
+    assert row.max_accuracy.value == pytest.approx(75)
 
 
 def test_cells_without_scores_are_not_compared() -> None:

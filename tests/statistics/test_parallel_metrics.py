@@ -68,7 +68,7 @@ def test_pass_and_best_of_n_by_hand() -> None:
 def test_k_asks_for_no_number_of_tokens() -> None:
     found = row(MAJORITY)
     for nothing in (found.control, found.control_of_cells, found.over_budget_rate, found.budget_error):
-        assert (nothing.value, nothing.reason) == (None, "k asks for samples, not for tokens")
+        assert (nothing.value, nothing.reason) == (None, "k is no budget")
 
 
 def test_the_maximum_is_that_of_the_cells() -> None:
@@ -112,8 +112,8 @@ def test_sequential_and_parallel_slopes_are_on_one_axis() -> None:
     (sequential,) = method_metrics(scores)
     drawn = [
         replace(item, generated_tokens=40)
-        for item in [*pool("p", [(RIGHT, "1"), (RIGHT, "1")]), *pool("q", [(WRONG, "1"), (WRONG, "2")])]
-        + [*pool("r", [(RIGHT, "1"), (WRONG, "2")])]
+        for name, second in (("p", RIGHT), ("q", WRONG), ("r", WRONG))
+        for item in pool(name, [(WRONG if name == "q" else RIGHT, "1"), (second, "2")])
     ]
     passed = next(item for item in parallel_metrics(drawn, {}) if item.method == PASS)
     assert sequential.scaling_per_doubling_of_generated.value == pytest.approx(50)

@@ -71,6 +71,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command are its parameters
         scorers=tuple(scorer or ()),
         local=tuple(local or ()),
         templates=tuple(template or ()),
+        as_json=as_json,
         settings={
             "methods": list(method or ()),
             "grace_tokens": grace,

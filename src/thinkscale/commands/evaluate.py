@@ -7,12 +7,14 @@ from pathlib import Path
 import yaml
 
 from thinkscale.commands.run import outcome
-from thinkscale.config import Recipe
+from thinkscale.config import EvaluateSettings, Recipe
 from thinkscale.config.scorers import scorer_section
 from thinkscale.errors import ConfigError
 from thinkscale.keys import JSON
 from thinkscale.pipeline import LoadedRecipe, run_recipe
 from thinkscale.settings import load_settings
+from thinkscale.stages.evaluate_cells import sweep_settings
+from thinkscale.statistics.headline import METHODS
 
 EVERY = "*"
 """Stands for all benchmarks, in `--local` and `--template`."""
@@ -33,6 +35,8 @@ class SweepOptions:
     scorers: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    as_json: bool = False
+    """The accuracies of the benchmarks are wanted as a line (statistics/headline.py), so there must be some."""
     settings: Mapping[str, JSON]
     """Fields of EvaluateSettings as they stand there; None and empty lists are left out."""
 
@@ -43,7 +47,19 @@ def evaluate(options: SweepOptions, overrides: tuple[str, ...], out: Path) -> st
     Raises ConfigError on what does not fit.
     """
     recipe = load_settings(Recipe, yaml.safe_dump(recipe_of(options)), overrides, name="the command line")
-    return outcome(run_recipe(LoadedRecipe(recipe, Path.cwd()), out))
+    loaded = LoadedRecipe(recipe, Path.cwd())
+    if options.as_json and loaded.recipe.evaluate:
+        _check_headline(loaded.recipe.evaluate)
+    return outcome(run_recipe(loaded, out))
+
+
+def _check_headline(settings: EvaluateSettings) -> None:
+    """Raises ConfigError where no cell will stand for the model: before the sweep, not behind it."""
+    if not {setting.method for setting in sweep_settings(settings)} & set(METHODS):
+        raise ConfigError(
+            f"--json: the accuracy of a benchmark is that of {', '.join(METHODS[:-1])} or {METHODS[-1]}, and none of "
+            "these is among the methods: add one, such as `--method truncation`, or leave --json out"
+        )
 
 
 def recipe_of(options: SweepOptions) -> dict[str, JSON]:

@@ -154,8 +154,13 @@ def analyse(data: ReportData) -> Analysis:
 def metrics_of_votes(data: ReportData) -> Iterator[MethodMetrics]:
     """Those of parallel methods that have cells: without them nobody asked which answers are equal."""
     have = {(cell.benchmark, cell.model, cell.method) for cell in data.cells}
-    logprobs = {score.response_key: score.logprob for score in data.scores if score.logprob is not None}
-    for item in parallel_metrics(data.scores, {LOGPROB: logprobs} if logprobs else {}, data.resamples, data.seed):
+    rewards: dict[str, dict[str, float]] = {}
+    for score in data.scores:
+        if score.logprob is not None:
+            rewards.setdefault(LOGPROB, {})[score.response_key] = score.logprob
+    for reward in data.rewards:
+        rewards.setdefault(reward.by, {})[reward.response_key] = reward.value
+    for item in parallel_metrics(data.scores, rewards, data.resamples, data.seed):
         if (item.benchmark, item.model, item.method) in have:
             yield item
 

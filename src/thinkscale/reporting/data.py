@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from thinkscale.keys import JSON
-from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Replay, Response, Score, Step
+from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Replay, Response, Reward, Score, Step
 from thinkscale.reporting.published import PublishedPoint
 from thinkscale.reporting.regraded import GraderRange
 from thinkscale.reporting.selection import SelectionFacts
@@ -186,6 +186,7 @@ class ReportData:
     selection: SelectionFacts | None = None
     cells: tuple[Cell, ...] = ()
     scores: tuple[Score, ...] = ()
+    rewards: tuple[Reward, ...] = ()
     steps: tuple[Step, ...] = ()
     samples: tuple[Sample, ...] = ()
     samples_left_out: int = 0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from thinkscale.config import Recipe
 from thinkscale.keys import JSON
-from thinkscale.records import Cell, Decision, Fate, Label, Replay, Score, Step
+from thinkscale.records import Cell, Decision, Fate, Label, Replay, Reward, Score, Step
 from thinkscale.reporting.data import ReportData, StageFlow
 from thinkscale.reporting.writing import write_report
 from thinkscale.stages.context import StageContext
@@ -57,6 +57,7 @@ def gather(run: RunDirectory, recipe: Recipe) -> ReportData:
         selection=selection_facts(run, recipe, scores),
         cells=cells,
         scores=scores,
+        rewards=tuple(run.rows(Reward)),
         steps=tuple(run.rows(Step)),
         samples=tuple(samples),
         samples_left_out=left_out,

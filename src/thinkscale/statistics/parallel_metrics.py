@@ -20,7 +20,7 @@ from thinkscale.statistics.intervals import RESAMPLES, SEED, Floats, undefined
 from thinkscale.statistics.metrics import MethodMetrics, metrics_of_grid
 from thinkscale.statistics.parallel import STEP, Problems, expected_accuracies, pools_by_group, ways_of
 
-NO_NUMBER_OF_TOKENS = "k asks for samples, not for tokens"
+NOT_A_BUDGET = "k is no budget"
 TOKEN_STEP = 2.0**-10
 
 
@@ -80,7 +80,7 @@ def parallel_grid(problems: Problems, method: str, scorer: str, rewards: Mapping
 
 
 def _row(grid: Grid, scorer: str, budget_tokens: int | None, resamples: int, seed: int) -> MethodMetrics:
-    nothing = undefined(NO_NUMBER_OF_TOKENS)
+    nothing = undefined(NOT_A_BUDGET)
     budget = "" if budget_tokens is None else f"{budget_tokens:,} tokens each"
     return replace(
         metrics_of_grid(grid, (), resamples, seed),

@@ -62,7 +62,7 @@ def check_graders(names: tuple[str, ...]) -> None:
     if unknown:
         raise ConfigError(f"there is no grader {unknown[0]!r}; there are {', '.join(GRADERS)}")
     if len(set(names)) < len(names):
-        raise ConfigError(f"--graders names one twice: {', '.join(names)}")
+        raise ConfigError(f"a grader is named twice: {', '.join(names)}")
 
 
 def opinions(

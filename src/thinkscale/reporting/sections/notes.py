@@ -21,9 +21,9 @@ METRICS = (
     "paper prints. Budget error: how far the nearest cell's mean lies from the targets ({targets} tokens), on average. "
     "Scaling, in points per 1,000 tokens and per doubling: mean slope over all pairs of cells; the s1 paper's printed "
     "numbers are points per doubling. Pairs of cells that think almost equally long can have very steep slopes; wide "
-    "intervals tell of them. The interval of a maximum leans upward, since chance lifts one of several equal cells. The "
-    "cells of votes and choices are k samples each, from one up, without a budget or else with the largest that there "
-    "is; their tokens are those of all k."
+    "intervals tell of them. The interval of a maximum leans upward, since chance lifts one of several equal cells. "
+    "The cells of votes and choices are answers made of k samples, from one up, without a budget or else with the "
+    "largest; their tokens are those of all k."
 )
 COMPARISONS = (
     "Second minus first on the same problems; cut-off and ungradable responses count as not correct. Each table "
