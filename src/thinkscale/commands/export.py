@@ -1,11 +1,9 @@
 """export: training examples as files of another tool, with the configuration that it runs as it is."""
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import yaml
 
@@ -15,8 +13,8 @@ from thinkscale.errors import ConfigError, DataError
 from thinkscale.handover.rows import SHAPES, written
 from thinkscale.handover.tools import DATA_NAME, TARGETS, Target, Training, command_of
 from thinkscale.keys import JSON
-from thinkscale.store.atomic import writing
 from thinkscale.thinking.formats import find_format
+from thinkscale.training.output import publishing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,22 +73,12 @@ def _training(recipe: Recipe | None, options: ExportOptions) -> Training:
 
 
 def _write(out: Path, rows: Iterable[dict[str, JSON]], files: Mapping[str, JSON]) -> int:
-    """Everything in a folder beside `out` that then takes its place: `out` is there whole or not at all."""
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
-        with writing(out):
-            count = _write_rows(made / DATA_NAME, rows)
-            for name, content in files.items():
-                (made / name).write_text(_text(name, content), encoding="utf-8")
+    with publishing(out) as folder:
+        count = _write_rows(folder / DATA_NAME, rows)
         if not count:
             raise DataError("there are no examples to export; the stage `select` makes them")
-        with writing(out):
-            made.chmod(0o755)
-            made.replace(out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        for name, content in files.items():
+            (folder / name).write_text(_text(name, content), encoding="utf-8")
     return count
 
 

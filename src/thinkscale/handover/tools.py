@@ -70,6 +70,33 @@ def _nothing(training: Training) -> Mapping[str, JSON]:
     return {}
 
 
+def _shared(training: Training) -> dict[str, JSON]:
+    """Settings that all three tools call the same."""
+    return {
+        "output_dir": OUTPUT_FOLDER,
+        "adam_beta1": training.adam_betas[0],
+        "adam_beta2": training.adam_betas[1],
+        "weight_decay": training.weight_decay,
+        "max_grad_norm": training.max_gradient_norm,
+        "learning_rate": training.learning_rate,
+        "bf16": True,
+        "logging_steps": 1,
+        "save_strategy": "epoch",
+        "seed": training.seed,
+    }
+
+
+def _of_transformers(training: Training) -> dict[str, JSON]:
+    """Settings under the names of transformers' trainer, which LLaMA-Factory and TRL take over."""
+    return {
+        **_shared(training),
+        "per_device_train_batch_size": training.micro_batch_size,
+        "gradient_accumulation_steps": training.accumulation_steps,
+        "lr_scheduler_type": "cosine",
+        "report_to": "none",
+    }
+
+
 def axolotl(training: Training) -> Mapping[str, JSON]:
     """axolotl.yaml: turns under the tokenizer's own chat template, loss on the assistant's alone."""
     return {
@@ -89,7 +116,6 @@ def axolotl(training: Training) -> Mapping[str, JSON]:
             ],
             "dataset_prepared_path": "prepared",
             "val_set_size": 0.0,
-            "output_dir": OUTPUT_FOLDER,
             "sequence_len": training.max_length,
             "excess_length_strategy": "raise",
             "sample_packing": False,
@@ -97,18 +123,10 @@ def axolotl(training: Training) -> Mapping[str, JSON]:
             "gradient_accumulation_steps": training.accumulation_steps,
             "num_epochs": training.epochs,
             "optimizer": "adamw_torch_fused",
-            "adam_beta1": training.adam_betas[0],
-            "adam_beta2": training.adam_betas[1],
-            "weight_decay": training.weight_decay,
-            "max_grad_norm": training.max_gradient_norm,
-            "learning_rate": training.learning_rate,
+            **_shared(training),
             "lr_scheduler": "cosine",
             "warmup_ratio": training.warmup_ratio,
-            "bf16": True,
             "gradient_checkpointing": True,
-            "logging_steps": 1,
-            "save_strategy": "epoch",
-            "seed": training.seed,
         }
     }
 
@@ -133,23 +151,10 @@ def llama_factory(training: Training) -> Mapping[str, JSON]:
             "dataset": "thinkscale",
             "template": training.template or llama_factory_template(training.model),
             "cutoff_len": training.max_length,
-            "output_dir": OUTPUT_FOLDER,
-            "per_device_train_batch_size": training.micro_batch_size,
-            "gradient_accumulation_steps": training.accumulation_steps,
             "num_train_epochs": float(training.epochs),
             "optim": "adamw_torch_fused",
-            "adam_beta1": training.adam_betas[0],
-            "adam_beta2": training.adam_betas[1],
-            "weight_decay": training.weight_decay,
-            "max_grad_norm": training.max_gradient_norm,
-            "learning_rate": training.learning_rate,
-            "lr_scheduler_type": "cosine",
+            **_of_transformers(training),
             "warmup_ratio": training.warmup_ratio,
-            "bf16": True,
-            "logging_steps": 1,
-            "save_strategy": "epoch",
-            "report_to": "none",
-            "seed": training.seed,
         },
     }
 
@@ -173,26 +178,13 @@ def trl(training: Training) -> Mapping[str, JSON]:
             "model_name_or_path": training.model,
             "dtype": "bfloat16",
             "datasets": [{"path": "json", "data_files": DATA_NAME, "split": "train"}],
-            "output_dir": OUTPUT_FOLDER,
             "max_length": training.max_length,
             "packing": False,
             "completion_only_loss": True,
-            "per_device_train_batch_size": training.micro_batch_size,
-            "gradient_accumulation_steps": training.accumulation_steps,
             "num_train_epochs": training.epochs,
-            "adam_beta1": training.adam_betas[0],
-            "adam_beta2": training.adam_betas[1],
-            "weight_decay": training.weight_decay,
-            "max_grad_norm": training.max_gradient_norm,
-            "learning_rate": training.learning_rate,
-            "lr_scheduler_type": "cosine",
+            **_of_transformers(training),
             "warmup_steps": training.warmup_ratio,
-            "bf16": True,
             "gradient_checkpointing": True,
-            "logging_steps": 1,
-            "save_strategy": "epoch",
-            "report_to": "none",
-            "seed": training.seed,
         }
     }
 

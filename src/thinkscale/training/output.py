@@ -1,4 +1,4 @@
-"""A model folder that is there whole or not at all."""
+"""A folder, of a model or of what is handed over, that is there whole or not at all."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def publishing(out: Path) -> Iterator[Path]:
         yield temporary
         _put_in_place(temporary, out)
     except OSError as error:
-        raise StorageError(f"{out}: the trained model cannot be written ({error.strerror or error})") from error
+        raise StorageError(f"{out}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
