@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,18 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real data: set THINKSCALE_DATA; {folder.name} is not there")
     return folder
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs `thinkscale WORDS` in this process: exit code, standard output, standard error."""
+    from thinkscale.cli import main
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["thinkscale", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run

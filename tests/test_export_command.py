@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from thinkscale.cli import main
 from thinkscale.engines.catalogue import model_path
 from thinkscale.records import Example, Message
 from thinkscale.store.tables import write_table
@@ -38,17 +38,9 @@ Exported = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def exported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Exported:
-    """Runs `thinkscale export WORDS`: exit code, standard output, standard error."""
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["thinkscale", "export", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+def exported(typed: Exported) -> Exported:
+    """Runs `thinkscale export WORDS`."""
+    return partial(typed, "export")
 
 
 def rows(folder: Path) -> list[dict[str, object]]:

@@ -1,13 +1,12 @@
 """`thinkscale train sft`, as a user types it, with the lab's model."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from thinkscale.cli import main
 from thinkscale.records import Example, Message
 from thinkscale.store.tables import write_table
 
@@ -29,17 +28,9 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs `thinkscale train WORDS`: exit code, standard output, standard error."""
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["thinkscale", "train", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+def command(typed: Command) -> Command:
+    """Runs `thinkscale train WORDS`."""
+    return partial(typed, "train")
 
 
 @pytest.fixture
