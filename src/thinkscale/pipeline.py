@@ -243,21 +243,19 @@ def preflight(loaded: LoadedRecipe, wanted: list[str]) -> None:
 
     Raises SandboxError where a benchmark has programs and nothing here can keep them in.
     """
+    check_recipe(loaded)
     recipe = loaded.recipe
     if {"train", "evaluate"} & set(wanted) or recipe.student:
         model_path(recipe.the_student.model)
     if recipe.collect:
         source_fingerprints(recipe.collect.sources, loaded.folder)
     if recipe.evaluate:
-        sweep_settings(recipe.evaluate)
-        check_models(recipe)
         check_scorers(recipe.evaluate.scorers)
         benchmarks = benchmarks_of(recipe.evaluate, recipe.seed, loaded.folder)
         if any(problem.kind is Kind.CODE for benchmark in benchmarks for problem in benchmark.problems):
             find_isolation(recipe.grade.isolation if recipe.grade else None)
     check_label(recipe, loaded.folder)
     if recipe.select:
-        rules_of(recipe.select)
         references_of(recipe, loaded.folder)
     if recipe.generate:
         check_teacher(recipe.generate, loaded.folder)
