@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train]" --group dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lora]" --group dev
 	touch $(READY)
 
 demo: setup  ## the whole chain on a laptop: runs/lab/report.html

@@ -197,24 +197,51 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One preference: `chosen` is better than `rejected` for the reason `why`."""
+    """One preference: after the turns of `prompt`, `chosen` is a better reply than `rejected` for the reason `why`."""
 
     problem_id: str
-    prompt: str
-    chosen: str
-    rejected: str
+    prompt: tuple[Message, ...]
+    chosen: Message
+    rejected: Message
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One logged step of a training run."""
+    """One optimizer step of a training. No clock reading: a run that was killed in between has equal rows."""
 
     step: int
     epoch: float
     loss: float
     learning_rate: float
     gradient_norm: float
+    num_tokens: int = 0
+    """Tokens of the step's rows over all processes, padding left out."""
+    num_trained_tokens: int = 0
+    """Those that carry the loss."""
+    padding: float = 0.0
+    """The share of the computed positions that hold no token."""
+    chosen_reward: float | None = None
+    """Mean implicit reward of the chosen replies (DPO: beta times the log-ratio to the reference; SimPO: beta times
+    the mean log-probability); None where no preference is trained."""
+    rejected_reward: float | None = None
+    reward_accuracy: float | None = None
+    """Share of the step's pairs whose chosen reply has the higher reward. The margin is chosen - rejected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """What a model under training says of rows that it is not trained on, after `step` steps."""
+
+    step: int
+    epoch: float
+    num_rows: int
+    loss: float
+    token_accuracy: float | None = None
+    """Share of the trained tokens that are the model's likeliest; None where a preference is trained."""
+    chosen_reward: float | None = None
+    rejected_reward: float | None = None
+    reward_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +364,20 @@ class Cell:
 
 
 Record: TypeAlias = (
-    Problem | Response | Grade | Label | Fate | Example | Pair | Step | Score | Trajectory | Reward | Replay | Cell
+    Problem
+    | Response
+    | Grade
+    | Label
+    | Fate
+    | Example
+    | Pair
+    | Step
+    | HeldOut
+    | Score
+    | Trajectory
+    | Reward
+    | Replay
+    | Cell
 )
 
 

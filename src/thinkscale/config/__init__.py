@@ -31,7 +31,7 @@ from thinkscale.config.label import LabelSettings
 from thinkscale.config.recipe import Recipe, recipe_source, shipped_recipes
 from thinkscale.config.report import ReportSettings
 from thinkscale.config.select import SelectSettings
-from thinkscale.config.student import StudentSettings, TrainSettings
+from thinkscale.config.student import LoraSettings, PreferSettings, StudentSettings, TrainingSection, TrainSettings
 from thinkscale.config.teach import GenerateSettings, GradeSettings
 
 __all__ = [
@@ -49,7 +49,9 @@ __all__ = [
     "LabSourceSettings",
     "LabelSettings",
     "LocalEngineSettings",
+    "LoraSettings",
     "OpenAIEngineSettings",
+    "PreferSettings",
     "Recipe",
     "RemoteEngineSettings",
     "ReportSettings",
@@ -59,6 +61,7 @@ __all__ = [
     "SourceSettings",
     "StudentSettings",
     "TrainSettings",
+    "TrainingSection",
     "engine_name",
     "identity_of",
     "recipe_source",

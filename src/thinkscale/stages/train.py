@@ -1,14 +1,15 @@
 """train: the student is fine-tuned on the selected examples, with the loss on thinking and answer only."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from thinkscale.config import TrainSettings
+from thinkscale.config import TrainingSection, TrainSettings
 from thinkscale.engines.catalogue import model_path, open_tokenizer
 from thinkscale.records import Example, Record
 from thinkscale.stages.checkpoints import student_checkpoint
 from thinkscale.stages.context import StageContext
 from thinkscale.thinking.formats import BoundFormat, find_format
-from thinkscale.training.settings import SftSettings
+from thinkscale.training.settings import Batching, Lora, Schedule, SftSettings
 from thinkscale.training.sft import Checkpoints, train_sft
 from thinkscale.training.tokens import OverLong, TrainingRow, build_row
 
@@ -49,18 +50,23 @@ def training_rows(examples: Iterator[Example], bound: BoundFormat) -> Iterator[T
 def sft_settings(settings: TrainSettings, model: str, seed: int) -> SftSettings:
     """The section of the recipe as the trainer takes it."""
     return SftSettings(
-        model=model,
-        epochs=settings.epochs,
-        effective_batch_size=settings.effective_batch_size,
-        micro_batch_size=settings.micro_batch_size,
-        learning_rate=settings.learning_rate,
-        warmup_ratio=settings.warmup_ratio,
-        weight_decay=settings.weight_decay,
-        betas=settings.adam_betas,
-        max_grad_norm=settings.max_gradient_norm,
-        seed=seed,
-        dtype=settings.dtype,
-        max_length=settings.max_length,
-        over_long=OverLong(settings.over_length),
-        activation_checkpointing=settings.activation_checkpointing,
+        **common_settings(settings, model, seed), over_long=OverLong(settings.over_length), loss=settings.loss
     )
+
+
+def common_settings(settings: TrainingSection, model: str, seed: int) -> dict[str, Any]:
+    """What supervised and preference training share, by the names of TrainingSettings."""
+    same = (
+        *("epochs", "effective_batch_size", "micro_batch_size", "learning_rate", "warmup_ratio", "weight_decay"),
+        *("optimizer", "max_length", "dtype", "weights", "held_out_rows", "evaluate_every_steps", "keep", "attention"),
+        *("activation_checkpointing", "activation_offload", "sharding"),
+    )
+    return {name: getattr(settings, name) for name in same} | {
+        "model": model,
+        "seed": seed,
+        "lr_scheduler": Schedule(settings.lr_scheduler),
+        "betas": settings.adam_betas,
+        "max_grad_norm": settings.max_gradient_norm,
+        "lora": Lora(**settings.lora.model_dump()) if settings.lora else None,
+        "batching": Batching(settings.batching),
+    }

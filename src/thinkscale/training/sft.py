@@ -15,7 +15,7 @@ from thinkscale.keys import JSON, combined_key, content_key
 from thinkscale.records import Fate, Step
 from thinkscale.training.batches import BatchPlan, epoch_batches, padding_fraction, plan_batches
 from thinkscale.training.output import check_output
-from thinkscale.training.settings import SftSettings, check_settings
+from thinkscale.training.settings import Batching, SftSettings, check_settings
 from thinkscale.training.tokens import TokenStatistics, TrainingRow, fit_rows, token_statistics
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -141,7 +141,11 @@ def _padding(rows: Sequence[TrainingRow], settings: SftSettings, plan: BatchPlan
         batch
         for epoch in range(settings.epochs)
         for batch in epoch_batches(
-            lengths, plan.effective_batch_size, settings.seed, epoch, by_length=settings.group_by_length
+            lengths,
+            plan.effective_batch_size,
+            settings.seed,
+            epoch,
+            by_length=settings.batching is not Batching.SHUFFLED,
         )
     ]
     return padding_fraction(lengths, batches, plan.micro_batch_size)

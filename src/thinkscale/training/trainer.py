@@ -14,7 +14,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from thinkscale.errors import StageError
 from thinkscale.records import Step
 from thinkscale.training.batches import BatchPlan, epoch_batches
-from thinkscale.training.settings import SftSettings
+from thinkscale.training.settings import Batching, SftSettings
 
 IGNORED = -100
 """The label that torch's cross entropy leaves out."""
@@ -38,7 +38,11 @@ class EpochSampler(torch.utils.data.Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         settings = self.settings
         batches = epoch_batches(
-            self.lengths, self.batch_size, settings.seed, self.epoch, by_length=settings.group_by_length
+            self.lengths,
+            self.batch_size,
+            settings.seed,
+            self.epoch,
+            by_length=settings.batching is not Batching.SHUFFLED,
         )
         return (index for batch in batches for index in batch)
 
