@@ -71,7 +71,7 @@ class TrainingSettings:
     max_grad_norm: float = 1.0
     seed: int = 42
     optimizer: str = "adamw"
-    """`adamw`, or its state in 8 bits (needs bitsandbytes and a GPU), paged to the host's memory where that is short."""
+    """`adamw`, or its state in 8 bits (needs bitsandbytes and a GPU), paged to the host where that is short."""
     dtype: str = "float32"
     """Precision of the computation; bfloat16 over float32 weights is autocast."""
     weights: str = "float32"
@@ -97,6 +97,11 @@ class TrainingSettings:
     """`auto` (a GPU where there is one) or `cpu`."""
     cpu_threads: int = 1
     """Threads on the CPU. One gives the same weights every time, and on shared cores is the fastest."""
+
+    @property
+    def by_length(self) -> bool:
+        """Batches are formed of rows of like length."""
+        return self.batching in (Batching.AUTO, Batching.BY_LENGTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from thinkscale.keys import JSON, combined_key, content_key
 from thinkscale.records import Fate, Step
 from thinkscale.training.batches import BatchPlan, epoch_batches, padding_fraction, plan_batches
 from thinkscale.training.output import check_output
-from thinkscale.training.settings import Batching, SftSettings, check_settings
+from thinkscale.training.settings import SftSettings, check_settings
 from thinkscale.training.tokens import TokenStatistics, TrainingRow, fit_rows, token_statistics
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -145,7 +145,7 @@ def _padding(rows: Sequence[TrainingRow], settings: SftSettings, plan: BatchPlan
             plan.effective_batch_size,
             settings.seed,
             epoch,
-            by_length=settings.batching is not Batching.SHUFFLED,
+            by_length=settings.by_length,
         )
     ]
     return padding_fraction(lengths, batches, plan.micro_batch_size)

@@ -14,7 +14,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from thinkscale.errors import StageError
 from thinkscale.records import Step
 from thinkscale.training.batches import BatchPlan, epoch_batches
-from thinkscale.training.settings import Batching, SftSettings
+from thinkscale.training.settings import SftSettings
 
 IGNORED = -100
 """The label that torch's cross entropy leaves out."""
@@ -42,7 +42,7 @@ class EpochSampler(torch.utils.data.Sampler[int]):
             self.batch_size,
             settings.seed,
             self.epoch,
-            by_length=settings.batching is not Batching.SHUFFLED,
+            by_length=settings.by_length,
         )
         return (index for batch in batches for index in batch)
 
