@@ -7,7 +7,7 @@ from hashlib import blake2b
 import pytest
 from scipy import stats
 
-from thinkscale.curation.sampling import Candidate, select
+from thinkscale.curation.sampling import SAMPLERS, Candidate, Mix, select, select_mixed
 from thinkscale.errors import StageError
 
 
@@ -128,3 +128,28 @@ def test_seed_42_draws_the_same_thousand_of_five_thousand_on_every_platform() ->
 
 
 THOUSAND = "a5d1a2a4eac93aeae8f17de1d05a92e8"
+
+
+def test_a_mix_has_its_numbers_of_short_and_long_traces_and_each_side_is_drawn_by_the_sampler() -> None:
+    candidates = rows(a=[100 * i for i in range(1, 21)], b=[2000 + i for i in range(20)])
+    mix = Mix(short_rows=8, short_tokens=1000)
+    picks = select_mixed(candidates, 14, 42, {"a0", "b3"}, SAMPLERS["longest"], mix).picks
+    lengths = {row.problem_id: row.trace_tokens for row in candidates}
+    assert [pick.order for pick in picks] == list(range(14))
+    # kept first, then the longest of a1..a9 (at most 1,000 tokens); then kept b3 and the longest of the other side
+    assert [pick.problem_id for pick in picks[:8]] == ["a0", "a9", "a8", "a7", "a6", "a5", "a4", "a3"]
+    assert [pick.problem_id for pick in picks[8:]] == ["b3", "b19", "b18", "b17", "b16", "b15"]
+    assert sum(lengths[pick.problem_id] <= 1000 for pick in picks) == 8
+
+
+@pytest.mark.parametrize(("short", "kept", "said"), [(9, "", "only 3"), (1, "a0 a1", "2 kept")])
+def test_a_side_without_enough_rows_or_with_too_many_kept_ones_is_an_error(short: int, kept: str, said: str) -> None:
+    with pytest.raises(StageError, match=f"asks for {short} rows of at most 50 trace tokens, but there are {said}"):
+        select_mixed(
+            rows(a=[10, 20, 30], b=[60] * 20),
+            10,
+            1,
+            set(kept.split()),
+            SAMPLERS["s1"],
+            Mix(short_rows=short, short_tokens=50),
+        )

@@ -98,3 +98,19 @@ def test_show_colours_trained_tokens() -> None:
     text = show(build_row("p", [0, 1], [2, 3]), LetterTokenizer())
     assert text.plain == "abcd"
     assert [(span.start, span.end, str(span.style)) for span in text.spans] == [(0, 2, "dim"), (2, 4, "green")]
+
+
+def test_cutting_the_end_keeps_the_first_tokens_and_says_so() -> None:
+    row = build_row("p", [1, 2], [3, 4, 5, 6, 7], thinking_tokens=4)
+    fitted = fit_rows([row, build_row("q", [1], [2])], 5, OverLong.TRUNCATE_END)
+    assert fitted.rows[0].input_ids == (1, 2, 3, 4, 5)
+    assert fitted.rows[0].trained == (False, False, True, True, True)
+    assert fitted.rows[0].thinking == (2, 5)
+    assert [(fate.problem_id, fate.reason, fate.evidence) for fate in fitted.fates] == [
+        ("p", "end_cut", "the last 2 of 7 tokens cut, max_length 5")
+    ]
+
+
+def test_cutting_the_end_refuses_where_only_the_prompt_would_be_left() -> None:
+    with pytest.raises(DataError, match="prompt alone has 3 tokens, so of the first 3 none would be trained"):
+        fit_rows([build_row("p", [1, 2, 3], [4, 5])], 3, OverLong.TRUNCATE_END)

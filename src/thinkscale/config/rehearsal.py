@@ -179,6 +179,7 @@ def _select(settings: SelectSettings, rows: str) -> SelectSettings:
         "min_trace_tokens": min(settings.min_trace_tokens, 1),
         "against": tuple(_against(reference, rows) for reference in settings.against),
         "workers": "local:1",
+        "mix": None,  # how long the traces of a few rows are is not known beforehand
     }
     if settings.last_phase is not None:
         last = max(1, round(count * settings.last_phase.count / settings.count))

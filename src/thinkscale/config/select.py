@@ -27,6 +27,13 @@ class LastPhaseSettings(Settings):
     )
 
 
+class MixSettings(Settings):
+    """Short and long thinking in fixed numbers."""
+
+    short_rows: int = Field(ge=0, description="of `count`; the others have longer traces")
+    short_tokens: int = Field(ge=1, description="the longest trace that is short")
+
+
 class SelectSettings(Settings):
     """The training set: s1's quality, difficulty and diversity."""
 
@@ -42,6 +49,7 @@ class SelectSettings(Settings):
         description="weight rank^-exponent by trace length in the place of the sampler's own; 0 is all alike",
     )
     last_phase: LastPhaseSettings | None = Field(default=None, description="s1's unpublished second phase")
+    mix: MixSettings | None = Field(default=None, description="fixed numbers of short and long traces")
     keep_all: tuple[KeepRuleSettings, ...] = Field(
         default=(), description="rows to take first; a rule whose source has no rows is an error"
     )

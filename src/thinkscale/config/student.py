@@ -79,7 +79,7 @@ class TrainingSection(Settings):
 class TrainSettings(TrainingSection):
     """Supervised fine-tuning."""
 
-    over_length: Literal["refuse", "drop", "truncate_middle"] = Field(
+    over_length: Literal["refuse", "drop", "truncate_middle", "truncate_end"] = Field(
         default="refuse", description="what to do with longer rows; never silently"
     )
     loss: Literal["auto", "full", "chunked", "fused"] = Field(

@@ -25,7 +25,7 @@ from thinkscale.curation.measures import Measures
 from thinkscale.curation.patterns import fits
 from thinkscale.curation.repeats import duplicates
 from thinkscale.curation.rules import KeepRule, Rules
-from thinkscale.curation.sampling import Candidate, Domains, Pick, Selection, Within, select
+from thinkscale.curation.sampling import Candidate, Domains, Pick, Selection, Within, select, select_mixed
 from thinkscale.errors import StageError
 from thinkscale.records import Decision, Fate
 
@@ -202,7 +202,11 @@ def _draw(measures: Measures, rules: Rules, seed: int, sifted: Sifted) -> tuple[
         notices.append(
             "no row that passes has a domain, so all were drawn as one; label the domains, or use the sampler random"
         )
-    return select(candidates.values(), rules.count, seed, kept, rules.sampler), tuple(notices)
+    if rules.mix:
+        drawn = select_mixed(candidates.values(), rules.count, seed, kept, rules.sampler, rules.mix)
+    else:
+        drawn = select(candidates.values(), rules.count, seed, kept, rules.sampler)
+    return drawn, tuple(notices)
 
 
 def _is_kept(rule: KeepRule, number: int, row: Candidate, chosen: Chosen) -> bool:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from thinkscale.curation.patterns import fits
 from thinkscale.curation.quality import DEFAULT_RULES, DEFAULT_TRACE_RULES
-from thinkscale.curation.sampling import SAMPLERS, Sampler
+from thinkscale.curation.sampling import SAMPLERS, Mix, Sampler
 
 
 class Need(StrEnum):
@@ -67,6 +67,8 @@ class Rules:
 
     count: int = 1000
     sampler: Sampler = SAMPLERS["s1"]
+    mix: Mix | None = None
+    """None: rows are drawn without regard to whether their traces are short or long, but for the sampler's own."""
     keep_all: tuple[KeepRule, ...] = ()
     need: frozenset[Need] = frozenset({Need.TRACE})
     need_correct: bool = True

@@ -6,7 +6,7 @@ from thinkscale.config import SelectSettings
 from thinkscale.curation.quality import DEFAULT_TRACE_RULES, RULE_SETS, trace_rule_names
 from thinkscale.curation.quality.rules import checked_rules
 from thinkscale.curation.rules import KeepRule, Need, Preference, Rules, Solved
-from thinkscale.curation.sampling import LastPhase, Sampler, named_sampler
+from thinkscale.curation.sampling import LastPhase, Mix, Sampler, named_sampler
 from thinkscale.errors import ConfigError
 
 
@@ -15,6 +15,7 @@ def rules_of(settings: SelectSettings) -> Rules:
     return Rules(
         count=settings.count,
         sampler=_sampler(settings),
+        mix=_mix(settings),
         keep_all=tuple(
             KeepRule(source=rule.source, correct=rule.correct, min_trace_tokens=rule.min_trace_tokens)
             for rule in settings.keep_all
@@ -41,6 +42,19 @@ def _sampler(settings: SelectSettings) -> Sampler:
     phase = settings.last_phase
     shares = {source: _exactly(share) for source, share in phase.shares.items()} if phase else {}
     return named_sampler(settings.sampler, exponent, LastPhase(count=phase.count, shares=shares) if phase else None)
+
+
+def _mix(settings: SelectSettings) -> Mix | None:
+    mix = settings.mix
+    if mix is None:
+        return None
+    if settings.sampler == "all":
+        raise ConfigError(
+            "select.mix: the sampler all takes every row, so nothing can be mixed; leave one of the two out"
+        )
+    if mix.short_rows > settings.count:
+        raise ConfigError(f"select.mix.short_rows is {mix.short_rows}, more than select.count {settings.count}")
+    return Mix(short_rows=mix.short_rows, short_tokens=mix.short_tokens)
 
 
 def _question_rules(given: str | tuple[str, ...]) -> frozenset[str]:

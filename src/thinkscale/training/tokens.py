@@ -48,6 +48,9 @@ class OverLong(StrEnum):
     """Leave them out, each with a Fate."""
     TRUNCATE_MIDDLE = "truncate_middle"
     """Cut the middle of the thinking, so that its beginning, its end and the answer stay; each with a Fate."""
+    TRUNCATE_END = "truncate_end"
+    """Keep the first tokens, as trainers do unasked: most cut rows then have no answer, and none says where thinking
+    ends. Only there to repeat s1's ablation of the sequence length; each with a Fate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +100,10 @@ def build_row(
 def fit_rows(rows: Sequence[TrainingRow], max_length: int, policy: OverLong = OverLong.REFUSE) -> FittedRows:
     """`rows` with none longer than `max_length` tokens, by `policy`.
 
-    Raises DataError under REFUSE where any is longer, and under TRUNCATE_MIDDLE where cutting the thinking
-    does not make room. s1's ablation is why nothing is cut by default: cutting 74% of the rows at 4,096 tokens
-    took AIME24 from 50% to 30% while the thinking tripled (arXiv 2501.19393, sequence length ablation).
+    Raises DataError under REFUSE where any is longer, under TRUNCATE_MIDDLE where cutting the thinking does not make
+    room, and under TRUNCATE_END where nothing that is trained would be left. s1's ablation is why nothing is cut by
+    default: cutting 74% of the rows at 4,096 tokens took AIME24 from 50% to 30% while the thinking tripled (arXiv
+    2501.19393, sequence length ablation).
     """
     if max_length < 2:
         raise ConfigError(f"max_length is {max_length}; a training row has at least 2 tokens")
@@ -109,10 +113,25 @@ def fit_rows(rows: Sequence[TrainingRow], max_length: int, policy: OverLong = Ov
     if policy is OverLong.DROP:
         kept = tuple(row for row in rows if len(row) <= max_length)
         return FittedRows(rows=kept, fates=tuple(_dropped(row, max_length) for row in too_long))
+    cut = cut_end if policy is OverLong.TRUNCATE_END else cut_middle
     return FittedRows(
-        rows=tuple(cut_middle(row, max_length) if len(row) > max_length else row for row in rows),
-        fates=tuple(_cut(row, max_length) for row in too_long),
+        rows=tuple(cut(row, max_length) if len(row) > max_length else row for row in rows),
+        fates=tuple(_cut(row, max_length, policy) for row in too_long),
     )
+
+
+def cut_end(row: TrainingRow, max_length: int) -> TrainingRow:
+    """The first `max_length` tokens of `row`. Raises DataError where none of them is trained."""
+    if not any(row.trained[:max_length]):
+        raise DataError(
+            f"training row {row.problem_id}: its prompt alone has {row.trained.index(True)} tokens, so of the first "
+            f"{max_length} none would be trained; raise max_length, or drop over-long rows (over_long=drop)"
+        )
+    thinking = None
+    if row.thinking is not None:
+        start, end = row.thinking
+        thinking = (min(start, max_length), min(end, max_length))
+    return replace(row, input_ids=row.input_ids[:max_length], trained=row.trained[:max_length], thinking=thinking)
 
 
 def cut_middle(row: TrainingRow, max_length: int) -> TrainingRow:
@@ -156,11 +175,13 @@ def _dropped(row: TrainingRow, max_length: int) -> Fate:
     )
 
 
-def _cut(row: TrainingRow, max_length: int) -> Fate:
-    evidence = f"{len(row) - max_length} of {len(row)} tokens cut, max_length {max_length}"
-    return Fate(
-        problem_id=row.problem_id, stage=STAGE, decision=Decision.KEPT, reason="thinking_cut", evidence=evidence
+def _cut(row: TrainingRow, max_length: int, policy: OverLong) -> Fate:
+    is_end = policy is OverLong.TRUNCATE_END
+    evidence = (
+        f"{'the last ' if is_end else ''}{len(row) - max_length} of {len(row)} tokens cut, max_length {max_length}"
     )
+    reason = "end_cut" if is_end else "thinking_cut"
+    return Fate(problem_id=row.problem_id, stage=STAGE, decision=Decision.KEPT, reason=reason, evidence=evidence)
 
 
 def token_statistics(rows: Sequence[TrainingRow]) -> TokenStatistics:

@@ -1,6 +1,7 @@
 """Which of the rows that pass the filters are trained on: s1's sampler, better ones, and the paper's ablations."""
 
 from thinkscale.curation.sampling.drawing import select
+from thinkscale.curation.sampling.mixed import Mix, select_mixed
 from thinkscale.curation.sampling.quotas import quotas
 from thinkscale.curation.sampling.samplers import ALL, SAMPLERS, Domains, LastPhase, Sampler, Within, named_sampler
 from thinkscale.curation.sampling.selection import Candidate, Pick, Selection, jaccard
@@ -12,6 +13,7 @@ __all__ = [
     "Candidate",
     "Domains",
     "LastPhase",
+    "Mix",
     "Pick",
     "Sampler",
     "Selection",
@@ -22,4 +24,5 @@ __all__ = [
     "named_sampler",
     "quotas",
     "select",
+    "select_mixed",
 ]
