@@ -20,6 +20,7 @@ from thinkscale.cli import (
     grading,
     machine,
     runs,
+    studying,
     training,
     viewing,
     voting,
@@ -41,6 +42,7 @@ def _version(wanted: bool) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": runs.run,
+    "study": studying.study,
     "plan": runs.plan,
     "status": runs.status,
     "report": runs.report,

@@ -21,6 +21,12 @@ def _recipes() -> dict[str, str]:
     return {name: text.splitlines()[0].lstrip("# ") for name, text in shipped_recipes().items()}
 
 
+def _studies() -> dict[str, str]:
+    from thinkscale.config.study import shipped_studies
+
+    return {name: text.splitlines()[0].lstrip("# ") for name, text in shipped_studies().items()}
+
+
 def _sources() -> dict[str, str]:
     from thinkscale.sources.catalogue import describe_sources
 
@@ -118,6 +124,7 @@ def _domains() -> dict[str, str]:
 
 KINDS = {
     "recipes": _recipes,
+    "studies": _studies,
     "sources": _sources,
     "benchmarks": _benchmarks,
     "formats": _formats,

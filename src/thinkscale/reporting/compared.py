@@ -42,7 +42,7 @@ class ComparedCell:
     """`second` minus `first` in one cell. Accuracies and differences are fractions."""
 
     key: CellKey
-    """Its model is empty: each side has its own."""
+    """Its model is empty, since each side has its own; in a study it is the variant."""
     num_problems: int
     first: float
     second: float
@@ -104,8 +104,8 @@ def comparison_markdown(found: Comparison, figure: str | None = None) -> str:
 
 
 def cell_name(key: CellKey) -> str:
-    """`truncation, 500 tokens`."""
-    return f"{method_name(key.method)}, {setting(key)}"
+    """`truncation, 500 tokens`; of a study with the variant, which stands where the model does, before it."""
+    return f"{f'{key.model}: ' if key.model else ''}{method_name(key.method)}, {setting(key)}"
 
 
 def _head(found: Comparison) -> list[str]:
