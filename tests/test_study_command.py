@@ -11,6 +11,7 @@ from thinkscale.cli.studying import study as study_cli
 from thinkscale.commands import run as run_commands
 from thinkscale.commands.study import StudyOptions, load_study, members_of, planned, study
 from thinkscale.commands.study_cells import compared_variants
+from thinkscale.config.rehearsal import NOTICE
 from thinkscale.config.study import shipped_studies
 from thinkscale.errors import ConfigError, StageError, StoppedError
 from thinkscale.pipeline import load_recipe
@@ -183,4 +184,6 @@ def test_a_study_is_rehearsed_from_the_command_line(tmp_path: Path, typed: Calla
     typed("study", "s1-ablations", "--only", "rows-100", "--rehearse", "--out", str(out), "--quiet")
     cells = json.loads((out / "study.json").read_text(encoding="utf-8"))["cells"]
     assert {cell["key"]["model"] for cell in cells} == {"rows-100"}
-    assert "rows-100: truncation" in (out / "study.md").read_text(encoding="utf-8")
+    page = (out / "study.md").read_text(encoding="utf-8")
+    assert "rows-100: truncation" in page
+    assert NOTICE in page

@@ -9,10 +9,11 @@ done is not done again: the same command goes on, and takes up what was added to
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thinkscale.commands.study_cells import compared_variants
+from thinkscale.config.rehearsal import NOTICE
 from thinkscale.config.study import BASE, Study, study_source
 from thinkscale.errors import ConfigError, SpendCapError, StageError, StoppedError, ThinkscaleError
 from thinkscale.pipeline import check_recipe, load_recipe
@@ -68,7 +69,7 @@ def study(name: str, out: Path | None, options: StudyOptions) -> str:
         except ThinkscaleError as error:
             failed[member.folder] = str(error)
     done = [member for member in members if member.folder not in failed]
-    text = _compared(found, folder, done)
+    text = _compared(found, folder, done, NOTICE if options.rehearse else None)
     if failed:
         lines = [f"  {path}: {reason}" for path, reason in failed.items()]
         raise StageError("\n".join([text, "", f"{len(failed)} of {len(members)} runs failed:", *lines]).lstrip())
@@ -135,8 +136,11 @@ def _run(recipe: str, member: Member, options: StudyOptions) -> None:
         run(recipe, member.folder, member.overrides, quiet=options.quiet)
 
 
-def _compared(found: Study, folder: Path, members: Sequence[Member]) -> str:
-    """Compares the runs that are done, writes study.json, study.md and the figure, and returns the text."""
+def _compared(found: Study, folder: Path, members: Sequence[Member], notice: str | None) -> str:
+    """Compares the runs that are done, writes study.json, study.md and the figure, and returns the text.
+
+    A `notice` stands among the notes of all of them.
+    """
     seeds = {member.seed for member in members}
     by_variant = {
         name: [member for member in members if member.variant == name]
@@ -146,6 +150,8 @@ def _compared(found: Study, folder: Path, members: Sequence[Member]) -> str:
     if BASE not in whole or len(whole) < 2:
         return ""
     comparison = compared_variants({name: [member.folder for member in runs] for name, runs in whole.items()})
+    if notice:
+        comparison = replace(comparison, notes=(notice, *comparison.notes))
     texts = {name: item.about for name, item in found.variants.items() if name in whole}
     _write(comparison, folder, [f"- `{name}`: {about}" for name, about in texts.items()], found)
     return comparison_text(comparison) + f"\n\n{folder / 'study.md'}"
