@@ -9,9 +9,8 @@ import pytest
 from tests.scored import run_directory, scores
 from thinkscale.cli.studying import study as study_cli
 from thinkscale.commands import run as run_commands
-from thinkscale.commands.study import StudyOptions, load_study, members_of, planned, study
+from thinkscale.commands.study import REHEARSED, StudyOptions, load_study, members_of, planned, study
 from thinkscale.commands.study_cells import compared_variants
-from thinkscale.config.rehearsal import NOTICE
 from thinkscale.config.study import shipped_studies
 from thinkscale.errors import ConfigError, StageError, StoppedError
 from thinkscale.pipeline import load_recipe
@@ -186,4 +185,4 @@ def test_a_study_is_rehearsed_from_the_command_line(tmp_path: Path, typed: Calla
     assert {cell["key"]["model"] for cell in cells} == {"rows-100"}
     page = (out / "study.md").read_text(encoding="utf-8")
     assert "rows-100: truncation" in page
-    assert NOTICE in page
+    assert REHEARSED in page

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thinkscale.commands.study_cells import compared_variants
-from thinkscale.config.rehearsal import NOTICE
 from thinkscale.config.study import BASE, Study, study_source
 from thinkscale.errors import ConfigError, SpendCapError, StageError, StoppedError, ThinkscaleError
 from thinkscale.pipeline import check_recipe, load_recipe
@@ -22,6 +21,11 @@ from thinkscale.reporting.compared import Comparison, comparison_json, compariso
 from thinkscale.reporting.theme import png, svg
 from thinkscale.settings import load_settings
 from thinkscale.store.atomic import atomic_file, write_json, write_text, writing
+
+REHEARSED = (
+    "A rehearsal with the lab's model and a few rows: no number here says anything about the models and data that the "
+    "recipe names."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,7 @@ def study(name: str, out: Path | None, options: StudyOptions) -> str:
         except ThinkscaleError as error:
             failed[member.folder] = str(error)
     done = [member for member in members if member.folder not in failed]
-    text = _compared(found, folder, done, NOTICE if options.rehearse else None)
+    text = _compared(found, folder, done, REHEARSED if options.rehearse else None)
     if failed:
         lines = [f"  {path}: {reason}" for path, reason in failed.items()]
         raise StageError("\n".join([text, "", f"{len(failed)} of {len(members)} runs failed:", *lines]).lstrip())
