@@ -5,8 +5,8 @@
 
 Needs THINKSCALE_DATA. Pools (7 MB for each 75,154 rows) and spill files (1 GB for each million) lie in --folder, a
 temporary one if none is given. Each size runs in a process of its own. Memory is the largest resident size of a worker,
-which the setting bounds, that of the process that asks, which gathers the narrow columns, and the largest sum over all,
-by /proc. Each size replaces its own figures in the file.
+that of the process that asks, which works too and gathers some bytes a row, and the largest sum over all, by /proc.
+Each size replaces its own figures in the file.
 
 The real pool has no traces: the length of the question stands in for that of the trace, and the source for the domain.
 """
@@ -127,18 +127,19 @@ def curate(paths: list[Path], scratch: Path, workers: str, memory_mib: int) -> d
     with measured(paths, scratch, Curation(benchmarks=benchmarks()), limits, where) as found:
         seconds["rows"] = time.monotonic() - began
         peaks["rows"] = asking_mib()
+        characters = found.rows.select("characters").collect(engine="streaming")["characters"].to_numpy()
         faulty = found.faults.select(pl.col("row").unique()).collect(engine="streaming")["row"].to_numpy()
-        counts = {"rows": len(found.rows), "faulty": len(faulty)}
-        left = np.ones(len(found.rows), np.bool_)
+        counts = {"rows": len(characters), "faulty": len(faulty)}
+        left = np.ones(len(characters), np.bool_)
         left[faulty] = False
         counts["contaminated"] = len({hit.row for hit in found.hits})
         left[sorted({hit.row for hit in found.hits})] = False
         with timed(seconds, "duplicates"):
-            counts["edges"], counts["duplicates"] = drop_duplicates(found, left)
+            counts["edges"], counts["duplicates"] = drop_duplicates(found, characters, left)
         peaks["duplicates"] = asking_mib()
-    with timed(seconds, "sample"):
-        counts["left"], counts["picks"] = int(left.sum()), sample(found.rows, left)
-    peaks["sample"] = asking_mib()
+        with timed(seconds, "sample"):
+            counts["left"], counts["picks"] = int(left.sum()), sample(found, characters, left)
+        peaks["sample"] = asking_mib()
     return {"counts": counts, "seconds": {**seconds, "all": time.monotonic() - began}, "asking_mib_after": peaks}
 
 
@@ -147,14 +148,13 @@ def asking_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def drop_duplicates(found: SharedMeasures, left: np.ndarray) -> tuple[int, int]:
+def drop_duplicates(found: SharedMeasures, characters: np.ndarray, left: np.ndarray) -> tuple[int, int]:
     """Takes rows that repeat a longer question (the earlier of equals) out of `left`; edges and rows dropped."""
-    shorter = ~found.rows["characters"].to_numpy()
     ranks = np.full(len(left), -1, np.int32)
     order = np.flatnonzero(left).astype(np.int32)
-    order = order[np.argsort(shorter[order], kind="stable")]
+    order = order[np.argsort(~characters[order], kind="stable")]
     ranks[order] = np.arange(len(order), dtype=np.int32)
-    del shorter, order
+    del order
     num_edges = 0
 
     def counted() -> Iterator[object]:
@@ -168,16 +168,19 @@ def drop_duplicates(found: SharedMeasures, left: np.ndarray) -> tuple[int, int]:
     return num_edges, len(dropped)
 
 
-def sample(rows: pl.DataFrame, left: np.ndarray) -> int:
+def sample(found: SharedMeasures, characters: np.ndarray, left: np.ndarray) -> int:
     """s1's draw. Only the ranks that can be drawn become candidates."""
-    ranked = (
-        rows.with_row_index("row").filter(pl.Series(left)).sort("characters", "row", descending=[True, False])
-        .group_by("source", maintain_order=True).head(RANKS_THAT_COUNT)
-    )  # fmt: skip
-    candidates = [
-        Candidate(problem_id=f"{row:010d}", domain=source, trace_tokens=characters, source=source)
-        for row, source, characters in ranked.select("row", "source", "characters").iter_rows()
-    ]
+    sources = found.rows.select("source").collect(engine="streaming")["source"]
+    codes = sources.to_physical().to_numpy().astype(np.uint8)
+    names = {int(code): sources[int(place)] for code, place in zip(*np.unique(codes, return_index=True), strict=True)}
+    del sources
+    candidates = []
+    for code, name in names.items():
+        rows = np.flatnonzero(left & (codes == code)).astype(np.uint64)
+        longest = np.sort((~characters[rows]).astype(np.uint64) << np.uint64(32) | rows)[:RANKS_THAT_COUNT]
+        for row in (longest & np.uint64(0xFFFFFFFF)).tolist():
+            length = int(characters[row])
+            candidates.append(Candidate(problem_id=f"{row:010d}", domain=name, trace_tokens=length, source=name))
     return len(select(candidates, min(COUNT, len(candidates)), SEED).picks)
 
 

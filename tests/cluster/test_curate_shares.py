@@ -61,14 +61,14 @@ def test_real_rows_by_shares_are_measured_as_at_once(
         where,
     ) as found:
         assert_equal(whole(found.edges), edges(tokens(texts)))
-        faults = found.faults.collect()
+        faults, narrow = found.faults.collect(), found.rows.collect()
     expected = overlaps(Questions([""] * len(texts), texts, rows["reference"].to_list()), [benchmark])
     assert len(expected) > 50
     assert found.hits == expected
     assert faults.equals(question_fault_table(rows.select("question", "reference")))
     assert faults.height > 0
-    assert found.rows["source"].to_list() == rows["source"].to_list()
-    assert found.rows["characters"].to_list() == [len(text) for text in texts]
+    assert narrow["source"].to_list() == rows["source"].to_list()
+    assert narrow["characters"].to_list() == [len(text) for text in texts]
 
 
 def test_an_empty_pool_is_measured(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_an_empty_pool_is_measured(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "pool.parquet")
     with measured([tmp_path / "pool.parquet"], tmp_path) as found:
         assert len(whole(found.edges).a) == 0
-        assert (found.hits, found.faults.collect().height, found.rows.height) == ([], 0, 0)
+        assert (found.hits, found.faults.collect().height, found.rows.collect().height) == ([], 0, 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from thinkscale.cluster.pool import CHUNK_ITEMS, CHUNKS_AHEAD, _pool, ordered_map
-from thinkscale.cluster.processes import Chunk, Job, Work
+from thinkscale.cluster.processes import SMALL_BYTES, Chunk, Job, Work
 from thinkscale.errors import ConfigError
 
 
@@ -115,6 +115,30 @@ def test_only_a_bounded_window_of_items_is_taken() -> None:
     assert next(results).item == 0
     assert len(taken) <= (2 * CHUNKS_AHEAD + 1) * CHUNK_ITEMS
     results.close()
+
+
+def test_a_busy_process_takes_one_small_chunk_ahead() -> None:
+    with _pool(job(look_slowly), 1) as pool:
+        (process,) = pool.processes
+        process.send(Chunk([2]), alone=False)
+        assert not process.offer(Chunk([3] * SMALL_BYTES))
+        assert process.offer(Chunk([4]))
+        assert not process.offer(Chunk([5]))
+        results = [process.receive(), process.receive()]
+    assert [[seen.item for seen in result or ()] for result in results] == [[2], [4]]
+
+
+def test_what_was_handed_out_ahead_is_not_lost_with_its_process() -> None:
+    def items() -> Iterator[int]:
+        for number in range(30):
+            time.sleep(0.01)
+            yield number
+
+    with _pool(job(die_on_seven), 2, chunk_items=1) as pool:
+        pool.ahead = True
+        found = list(pool.results(items()))
+    assert [seen.item for seen in found] == list(range(30))
+    assert [seen.item for seen in found if seen.lost] == [7]
 
 
 def fall_asleep(item: int, alone: bool) -> Seen:

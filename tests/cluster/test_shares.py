@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from thinkscale.errors import DataError, StorageError
 from thinkscale.stages import shares as module
-from thinkscale.stages.shares import FIRST_BYTES, Share, Texts, read, room_for, rows_of, written_shares
+from thinkscale.stages.shares import FIRST_BYTES, Share, Texts, read, room_for, written_shares
 
 
 def frames(rows: int, at_once: int) -> Iterator[pl.DataFrame]:
@@ -24,9 +23,9 @@ def cut(folder: Path, monkeypatch: pytest.MonkeyPatch, first_bytes: int, rows: i
 
 
 def test_shares_grow_with_what_lies_before_them() -> None:
-    assert room_for(0, 1 << 40) == room_for(4 * FIRST_BYTES, 1 << 40) == FIRST_BYTES
-    assert room_for(40 * FIRST_BYTES, 1 << 40) == 10 * FIRST_BYTES
-    assert room_for(40 * FIRST_BYTES, 3 * FIRST_BYTES) == 3 * FIRST_BYTES
+    assert room_for(0, 1 << 40) == room_for(8 * FIRST_BYTES, 1 << 40) == FIRST_BYTES
+    assert room_for(80 * FIRST_BYTES, 1 << 40) == 10 * FIRST_BYTES
+    assert room_for(80 * FIRST_BYTES, 3 * FIRST_BYTES) == 3 * FIRST_BYTES
     assert room_for(0, 7) == 7
 
 
@@ -44,13 +43,6 @@ def test_rows_that_come_as_frames_are_numbered_through(
 def test_no_rows_are_no_shares(tmp_path: Path) -> None:
     empty = pl.DataFrame(schema={"text": pl.String})
     assert list(written_shares(iter([]), tmp_path, 1)) == list(written_shares(iter([empty]), tmp_path, 1)) == []
-
-
-def test_single_rows_are_found_in_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = cut(tmp_path, monkeypatch, 1_000)
-    wanted = np.array([0, 1, 29, 30, 500, 999])
-    assert rows_of(found, wanted, ["number", "text"]).rows() == [(row, f"text {row}") for row in wanted.tolist()]
-    assert rows_of(found, wanted[:0], ["text"]).rows() == []
 
 
 def test_texts_are_read_as_they_are_asked_for_and_two_shares_are_held(

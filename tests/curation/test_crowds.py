@@ -5,9 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from thinkscale.curation import crowds as crowds_module
-from thinkscale.curation.crowds import Crowds, Members, chosen_rows, crowded, members
+from thinkscale.curation import first_rows
+from thinkscale.curation.crowds import Crowds, Members, crowded, members, of_large_crowds
+from thinkscale.curation.edits import chosen_rows, edit_shares
 from thinkscale.curation.ngrams import grams
 from thinkscale.curation.units import Integers
 from thinkscale.curation.words import Tokens, tokens
@@ -119,26 +122,67 @@ def test_parts_are_the_same_as_the_whole() -> None:
     rows = crowded(*counted(found), min_grams=5)
     whole = members(found, rows, np.zeros(len(rows), np.uint64))
     crowds = Crowds()
-    for part in np.array_split(rows, 7):
-        crowds.take(part.tolist(), chosen_rows(found, part), [0] * len(part))
-    parts = crowds.members()
-    assert len(parts.rows) == 299
+    joined = [
+        crowds.take(part, chosen_rows(found, part), np.zeros(len(part), np.uint64)) for part in np.array_split(rows, 7)
+    ]
+    parts = [of_large_crowds(some, np.array(crowds.firsts.rows), crowds.num_joined) for some in joined]
+    assert len(parts) == 7
+    assert sum(len(part.rows) for part in parts) == len(whole.rows) == 299
+    order = np.argsort(np.concatenate([part.rows for part in parts]))
     for name in ("firsts", "rows", "share"):
-        assert np.array_equal(getattr(parts, name), getattr(whole, name)), name
+        column = np.concatenate([getattr(part, name) for part in parts])
+        assert np.array_equal(column[order], getattr(whole, name)), name
+
+
+def test_blocks_of_one_row_are_the_same_as_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row at a time is the rule itself: each is compared with all first rows before it."""
+    generator = random.Random(8)
+    texts = [edited(number, generator) if number % 3 else wrapped(number, 2) for number in range(400)]
+    answers = [number % 2 for number in range(400)]
+    monkeypatch.setattr(crowds_module, "MIN_CROWD", 1)
+    large = found_in(texts, answers)
+    monkeypatch.setattr(crowds_module, "LEAST_ROWS", 1)
+    monkeypatch.setattr(crowds_module, "MOST_ROWS", 1)
+    single = found_in(texts, answers)
+    assert len(set(single.firsts.tolist())) > 2
+    for name in ("firsts", "rows", "share"):
+        assert np.array_equal(getattr(single, name), getattr(large, name)), name
+
+
+def test_blocks_that_are_shown_too_many_first_rows_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = random.Random(8)
+    texts = [edited(number, generator) for number in range(300)]
+    whole = found_in(texts)
+    monkeypatch.setattr(crowds_module, "MOST_LISTED", 1)
+    cut = found_in(texts)
+    assert len(cut.rows) == 299
+    assert np.array_equal(cut.firsts, whole.firsts)
 
 
 def test_a_row_is_compared_with_a_few_first_rows_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = 0
-    plain = crowds_module._near
+    plain = edit_shares
 
-    def counting(one: crowds_module._Text, other: crowds_module._Text) -> float:
+    def counting(ones: Tokens, others: Tokens) -> NDArray[np.float64]:
         nonlocal compared
-        compared += 1
-        return plain(one, other)
+        compared += ones.num_rows
+        return plain(ones, others)
 
-    monkeypatch.setattr(crowds_module, "_near", counting)
+    monkeypatch.setattr(crowds_module, "edit_shares", counting)
     assert len(found_in([wrapped(number, 8) for number in range(400)]).rows) == 0
-    assert 0 < compared <= 400 * crowds_module.MAX_TRIED
+    assert 0 < compared <= 2 * 400 * crowds_module.MAX_TRIED, "a block's rows may be compared twice"
+
+
+@pytest.mark.parametrize(("name", "most"), [("MOST_FIRSTS", 5), ("MOST_FIRST_GRAMS", 300)])
+def test_first_rows_have_a_limit(monkeypatch: pytest.MonkeyPatch, name: str, most: int) -> None:
+    monkeypatch.setattr(first_rows, name, most)
+    monkeypatch.setattr(crowds_module, "MIN_CROWD", 1)
+    crowds = Crowds()
+    found = tokens([wrapped(number, 8) for number in range(100)])
+    joined = crowds.take(np.arange(100), found, np.arange(100, dtype=np.uint64))
+    assert len(joined.rows) == 0
+    num_grams = len(grams(chosen_rows(found, np.zeros(1, np.int64))).hashes)
+    assert len(crowds.firsts.rows) == (5 if name == "MOST_FIRSTS" else -(-300 // num_grams))
 
 
 def test_only_rows_of_common_words_are_looked_at_and_the_least_edited_ones_first() -> None:

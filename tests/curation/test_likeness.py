@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from thinkscale.curation import likeness
 from thinkscale.curation.edges import Edges
 from thinkscale.curation.likeness import MOST_CHARACTERS, beginning, described, words_between
 from thinkscale.curation.overlap import answer_key
@@ -24,9 +23,7 @@ EDGES = Edges(
 ANSWERS = {3: "25", 5: "168", 8: "025", 9: "25"}
 
 
-@pytest.mark.parametrize("letters", [600_000, 0])
-def test_edges_are_shown_by_words_as_the_first_text_writes_them(monkeypatch: pytest.MonkeyPatch, letters: int) -> None:
-    monkeypatch.setattr(likeness, "MOST_LETTERS", letters)
+def test_edges_are_shown_by_words_as_the_first_text_writes_them() -> None:
     assert described(EDGES, TEXTS, ANSWERS) == {
         "a": [3, 3, 5, 3],
         "b": [5, 8, 8, 9],

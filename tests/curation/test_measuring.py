@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from thinkscale.curation.funnel import decide
-from thinkscale.curation.likeness import Against, Comparing, common_run
+from thinkscale.curation.likeness import Against, Comparing
 from thinkscale.curation.measuring import graded, measure
 from thinkscale.curation.rules import Rules
 from thinkscale.curation.sampling import SAMPLERS
@@ -167,22 +167,6 @@ def test_what_is_measured_is_decided_without_a_text() -> None:
 def test_no_problems_make_empty_measures() -> None:
     found = measure([])
     assert all(table.is_empty() for table in found.tables().values())
-
-
-def run_of(first: list[str], second: list[str]) -> list[str]:
-    letters = {word: chr(number) for number, word in enumerate({*first, *second})}
-    one, other = ("".join(map(letters.__getitem__, words)) for words in (first, second))
-    return first[common_run(one, other)]
-
-
-def test_a_common_run_is_the_beginning_or_end_or_the_longest_within() -> None:
-    words = [f"w{place}" for place in range(20)]
-    assert run_of(words, [*words[:15], "other"]) == words[:15]
-    assert run_of(words, ["other", *words[5:]]) == words[5:]
-    assert run_of(["a", "b", "c", "d"], ["x", "b", "c", "y", "a"]) == ["b", "c"]
-    assert run_of(["a", "b", "a", "b", "c"], ["a", "b", "c"]) == ["a", "b", "c"]
-    assert run_of(["a", "b"], ["b", "a"]) == []
-    assert run_of([], ["b", "a"]) == []
 
 
 def test_lengths_that_a_tokenizer_counted_go_before_those_of_the_responses() -> None:

@@ -204,7 +204,7 @@ def test_real_questions_have_the_words_of_the_slow_way(data_folder: Path) -> Non
 def test_a_memory_that_is_full_changes_no_word(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [" ".join(f"w{number % 50} {number}é {number}-x" for number in range(start, 90)) for start in (0, 30)]
     expected = [[token_hash(word) for word in words_of(text)] for text in texts]
-    monkeypatch.setattr("thinkscale.curation.words.MOST_WORDS", most)
+    monkeypatch.setattr("thinkscale.curation.vocabulary.MOST_WORDS", most)
     assert hashes_of(tokens(texts)) == expected
 
 

@@ -15,7 +15,7 @@ To start a process costs about half a second of processor time, so one map may l
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -51,6 +51,8 @@ class _Pool(Generic[Item, Result]):
     job: Job[Item, Result]
     processes: list[Process[Item, Result]]
     chunk_items: int = CHUNK_ITEMS
+    ahead: bool = False
+    """Items take long to come: a busy process gets its next chunk early, or it would wait for the item after that."""
     waiting: deque[Chunk[Item, Result]] = field(default_factory=deque)
 
     def results(self, items: Iterator[Item]) -> Iterator[Result]:
@@ -64,6 +66,7 @@ class _Pool(Generic[Item, Result]):
                     window.append(chunk)
                     self.waiting.append(chunk)
                     self._collect(0)  # items may take long to come: whoever is done meanwhile gets the next one
+                    self._hand_out_ahead()
             while window and window[0].results is not None:
                 yield from self._settled(window.popleft())
             if window:
@@ -74,6 +77,11 @@ class _Pool(Generic[Item, Result]):
             if process.chunk is None and self.waiting:
                 process.send(self.waiting.popleft(), alone=False)
 
+    def _hand_out_ahead(self) -> None:
+        for process in self.processes if self.ahead else ():
+            if process.chunk is not None and self.waiting and process.offer(self.waiting[0]):
+                self.waiting.popleft()
+
     def _collect(self, timeout: float | None = None) -> None:
         """Takes the results that are there, waiting for one at least if there is no timeout; hands out more work."""
         busy = {process.connection: process for process in self.processes if process.chunk is not None}
@@ -82,10 +90,12 @@ class _Pool(Generic[Item, Result]):
         self._hand_out()
 
     def _finish(self, process: Process[Item, Result]) -> None:
-        chunk = process.chunk
+        chunk, ahead = process.chunk, process.ahead
         assert chunk is not None
         chunk.results = process.receive()
         if chunk.results is None:
+            if ahead is not None:
+                self.waiting.appendleft(ahead)
             fresh = self._replaced(process)
             chunk.results = [self._alone(fresh, item, alone=False) for item in chunk.items]
 
@@ -96,7 +106,7 @@ class _Pool(Generic[Item, Result]):
                 yield result
                 continue
             for process in self.processes:
-                if process.chunk is not None:
+                while process.chunk is not None:
                     self._finish(process)
             yield self._alone(self.processes[0], item, alone=True)
             self._hand_out()
@@ -154,7 +164,7 @@ class Crew:
         for process in some:
             process.job = job
         try:
-            yield from _Pool(job, some, chunk_items).results(iter(items))
+            yield from _Pool(job, some, chunk_items, ahead=not isinstance(items, Sized)).results(iter(items))
         finally:
             self._busy = False
             for process in some:
@@ -166,10 +176,10 @@ class Crew:
 
 @contextmanager
 def crew(workers: int, prepare: Callable[[], object] | None = None) -> Iterator[Crew]:
-    """`workers` processes, of which this one is the last: the others call `prepare` as soon as they are there.
+    """`workers` processes, of which this one is the first: the others call `prepare` as soon as they are there.
 
     What kills another process costs its item a second try; what kills this one ends all.
     """
     others = [Process[Any, Any](None, prepare) for _ in range(workers - 1)]
-    with closed_at_the_end([*others, Here[Any, Any]()]) as processes:
+    with closed_at_the_end([Here[Any, Any](), *others]) as processes:
         yield Crew(processes)

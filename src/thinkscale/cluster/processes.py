@@ -24,6 +24,8 @@ Work: TypeAlias = Callable[[Item, bool], Result]
 """What is done to one item; the second argument says that nothing else runs beside it."""
 
 CLOSING_SECONDS = 5.0
+SMALL_BYTES = 16_384
+"""A message that a pipe holds, whoever reads it when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +47,14 @@ class Chunk(Generic[Item, Result]):
 
 
 class Process(Generic[Item, Result]):
-    """One process with its pipe; `chunk` is what it is busy with, `job` what chunks are sent for from now on."""
+    """One process with its pipe; `chunk` is what it is busy with, `ahead` what it has been given to do next, `job` what
+    chunks are sent for from now on."""
 
     def __init__(self, job: Job[Item, Result] | None = None, prepare: Callable[[], object] | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.chunk: Chunk[Item, Result] | None = None
+        self.ahead: Chunk[Item, Result] | None = None
         self.job = job
         self._opened: Job[Item, Result] | None = None
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
@@ -67,12 +71,24 @@ class Process(Generic[Item, Result]):
             self.connection.send((job, chunk.items, alone))
         self._opened = self.job
 
+    def offer(self, chunk: Chunk[Item, Result]) -> bool:
+        """Gives it `chunk` to do next while it is busy; not where it has one, nor a large one: it may be sending itself
+        and not read before that was taken."""
+        message = b"" if self.ahead else pickle.dumps((None, chunk.items, False))
+        if not 0 < len(message) <= SMALL_BYTES:
+            return False
+        self.ahead = chunk
+        with suppress(ConnectionError):
+            self.connection.send_bytes(message)
+        return True
+
     def receive(self) -> list[Result] | None:
         """Waits for the results of its chunk; None where the process died."""
-        self.chunk = None
+        self.chunk, self.ahead = self.ahead, None
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):  # OSError: it died while it was sending
+            self.chunk = None
             self.process.join(CLOSING_SECONDS)
             return None
         if isinstance(answer, Exception):
@@ -135,9 +151,13 @@ class Here(Process[Item, Result]):
 
     def __init__(self) -> None:
         self.connection, theirs = multiprocessing.get_context("spawn").Pipe()
-        self.chunk = self.job = self._opened = None
+        self.chunk = self.ahead = self.job = self._opened = None
         self.thread = threading.Thread(target=_answer, args=(theirs,), daemon=True)
         self.thread.start()
+
+    def offer(self, chunk: Chunk[Item, Result]) -> bool:
+        """Never: while who hands out is busy, so is this process."""
+        return False
 
     def close(self) -> None:
         """Waits for the end of what it is busy with: a thread cannot be ended."""

@@ -109,7 +109,7 @@ class SpillRoom:
                 values[place:until] = _read(run, "<u4", after_keys + start * _VALUE_BYTES, end - start)
             place = until
         if place != part.num_pairs:
-            raise _not_seen(self.folder)
+            raise not_seen(self.folder)
         return keys, values
 
 
@@ -127,13 +127,14 @@ def _read(run: Path, kind: str, offset: int, count: int) -> NDArray[np.generic]:
     try:
         found = np.fromfile(run, dtype=kind, count=count, offset=offset)
     except OSError as error:
-        raise _not_seen(run) from error
+        raise not_seen(run) from error
     if len(found) != count:
-        raise _not_seen(run)
+        raise not_seen(run)
     return found
 
 
-def _not_seen(path: Path) -> DataError:
+def not_seen(path: Path) -> DataError:
+    """The error for a spill file that a worker cannot read."""
     return DataError(
         f"{path}: a spill file is missing or cut. On several nodes the scratch folder must lie on a file system that "
         f"all of them see under the same path; nothing else may write there"

@@ -113,14 +113,15 @@ class Search:
         made._parts, made._num_rows = [], 0
         return made
 
-    def look(self, rows: Tokens, every: EveryGram | None = None) -> list[int]:
-        """Takes the next rows; returns which of them, numbered from 0, may overlap. `every` are their n-grams."""
+    def look(self, rows: Tokens, every: EveryGram | None = None, keys: Hashes | None = None) -> list[int]:
+        """Takes the next rows; returns which of them, numbered from 0, may overlap. `every` are their n-grams, `keys`
+        their `whole_keys`."""
         every = every or every_gram(rows, self._n)
         places, num_grams = places_of(self._index, rows, every), every.num_grams
         others: list[Candidate] = []
         if self._rule != S1:
             self._unrelated += _unrelated_rows(self._index, places, num_grams)
-            others = [*self._same(rows), *self._inside(rows)]
+            others = [*self._same(rows, whole_keys(rows) if keys is None else keys), *self._inside(rows)]
         chosen = np.zeros(rows.num_rows, np.bool_)
         chosen[self._pairs(places, num_grams).rows] = True
         chosen[self._long(places).rows] = True
@@ -177,10 +178,10 @@ class Search:
             >= np.minimum(MIN_SHARED, np.minimum(num_grams[pairs.rows], self._index.num_grams[pairs.items]))
         )
 
-    def _same(self, rows: Tokens) -> Iterator[Candidate]:
+    def _same(self, rows: Tokens, keys: Hashes) -> Iterator[Candidate]:
         """Rows whose words are all those of an item, or all but signs."""
         bare = _without_signs(rows, self._n)
-        for pairs, same in ((self._keys.pairs(rows), True), (self._bare_keys.pairs(bare), False)):
+        for pairs, same in ((self._keys.pairs(keys), True), (self._bare_keys.pairs(whole_keys(bare)), False)):
             for row, item in pairs:
                 words = int(rows.lengths[row])
                 yield Candidate(
@@ -238,9 +239,9 @@ class _Keys:
         hashes = whole_keys(items)
         return cls(hashes, np.argsort(hashes, kind="stable"))
 
-    def pairs(self, rows: Tokens) -> Iterator[tuple[int, int]]:
-        """Row and item with the same key; texts without words have none."""
-        ordered, keys = self.hashes[self.order], whole_keys(rows)
+    def pairs(self, keys: Hashes) -> Iterator[tuple[int, int]]:
+        """Row and item with the same key; texts without words have none. `keys` are those of the rows."""
+        ordered = self.hashes[self.order]
         low, high = np.searchsorted(ordered, keys), np.searchsorted(ordered, keys, side="right")
         for row in np.flatnonzero((low < high) & (keys != 0)).tolist():
             yield from ((row, item) for item in self.order[low[row] : high[row]].tolist())
@@ -249,12 +250,9 @@ class _Keys:
 def _without_signs(found: Tokens, n: int) -> Tokens:
     """Texts without signs; those of which fewer than n words are left have none."""
     signs = np.isin(found.hashes, np.array([token_hash(sign) for sign in SIGNS + "-!'"], np.uint64))
-    few = found.lengths - np.bincount(_rows_of_words(found)[signs], minlength=found.num_rows) < n
-    return without(found, signs | few[_rows_of_words(found)])
-
-
-def _rows_of_words(found: Tokens) -> Integers:
-    return np.repeat(np.arange(found.num_rows, dtype=np.int64), found.lengths)
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(signs)])[found.offsets]
+    few = found.lengths - np.diff(before) < n
+    return without(found, signs | np.repeat(few, found.lengths))
 
 
 def _equal(words: Hashes, items: Tokens, item: int) -> bool:

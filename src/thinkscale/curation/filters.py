@@ -49,6 +49,8 @@ def choose_traces(measures: Measures, rules: Rules) -> Chosen:
     """The trace that would be trained on, for every row that has any."""
     import polars as pl
 
+    if measures.traces.is_empty():
+        return Chosen({}, {}, {}, {})
     faulty = _counting(measures, rules).filter(pl.col("trace") != QUESTION).select("row", "trace").unique()
     traces = measures.traces.join(faulty.with_columns(faulty=True), on=["row", "trace"], how="left")
     is_correct = pl.col("verdict") == Verdict.CORRECT.value
@@ -130,6 +132,8 @@ def _first_faults(
     """The first fault of each question, or of each chosen trace; of the reasons `only`, or of all `but` some."""
     import polars as pl
 
+    if chosen is not None and not chosen.key:
+        return {}
     faults = _counting(measures, rules)
     faults = faults.filter(pl.col("trace") == QUESTION if chosen is None else pl.col("trace") != QUESTION)
     faults = faults.filter(pl.col("reason").is_in(list(only))) if only else faults

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, count
-from operator import ne
 
 import numpy as np
 
@@ -12,14 +10,11 @@ from thinkscale.curation.duplicates import crowded_rows
 from thinkscale.curation.duplicates import edges as pairs
 from thinkscale.curation.edges import ANSWER_AWARE, NEAR_COPY, NGRAM_OVERLAP, WHOLE_QUESTION, Edges
 from thinkscale.curation.overlap import Benchmark, Hit, Overlaps, Questions, answer_key
+from thinkscale.curation.spans import common_runs
 from thinkscale.curation.words import DEFAULT, Hashes, Tokens, token_hash
 
 MOST_CHARACTERS = 300
 """Of a span: evidence, not the text."""
-MOST_WORDS, MOST_LETTERS = 250_000, 600_000
-"""Of a text that are sought for a run, and of texts that are held at once: two more texts fit into Unicode then."""
-SURE_WORDS = 8
-"""A common beginning or end of so many words is evidence enough; the longest run of all takes ten times as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,24 +101,22 @@ def described(
     A pair with one answer is `answer_aware` where that is of more than a single character: a digit, or a letter of
     options, says little.
     """
-    a, b, same = edges.a.tolist(), edges.b.tolist(), edges.same.tolist()
-    coded = _Coded(texts)
-    keys = {row: answer_key(answers[row]) for row in {*a, *b}}
-    agree = [keys[first] == keys[second] and len(keys[first]) > 1 for first, second in zip(a, b, strict=True)]
-    spans = [
-        beginning(texts[second]) if whole else words_between(texts[first], common_run(*coded.pair(first, second)))
-        for first, second, whole in zip(a, b, same, strict=True)
-    ]
-    return {
-        "a": a,
-        "b": b,
-        "share": edges.share.tolist(),
-        "reason": [
-            reason or (WHOLE_QUESTION if whole else ANSWER_AWARE if one else NGRAM_OVERLAP)
-            for whole, one in zip(same, agree, strict=True)
-        ],
-        "span": spans,
-    }
+    a, b = edges.a.tolist(), edges.b.tolist()
+    reasons = [reason or WHOLE_QUESTION] * len(a)
+    spans = [""] * len(a)
+    for place in np.flatnonzero(edges.same).tolist():
+        spans[place] = beginning(texts[b[place]])
+    near = np.flatnonzero(~edges.same)
+    rows, places = np.unique(np.concatenate([edges.a[near], edges.b[near]]), return_inverse=True)
+    some = rows.tolist()
+    runs = common_runs([texts[row] for row in some], *np.split(places, 2))
+    keys = {} if reason else {row: answer_key(answers[row]) for row in some}
+    for place, run in zip(near.tolist(), runs, strict=True):
+        spans[place] = words_between(texts[a[place]], run)
+        if not reason:
+            key = keys[a[place]]
+            reasons[place] = ANSWER_AWARE if len(key) > 1 and key == keys[b[place]] else NGRAM_OVERLAP
+    return {"a": a, "b": b, "share": edges.share.tolist(), "reason": reasons, "span": spans}
 
 
 def beginning(text: str) -> str:
@@ -139,50 +132,3 @@ def words_between(text: str, run: slice) -> str:
     """The words of a text in `run`, as many characters of them as a span may have."""
     end = min(run.stop, run.start + MOST_CHARACTERS)
     return " ".join(text.split(None, end)[run.start : end])[:MOST_CHARACTERS]
-
-
-class _Letters(dict[str, str]):
-    """For each word a character of its own: texts of characters are compared some ten times as fast as lists."""
-
-    def __missing__(self, word: str) -> str:
-        self[word] = letter = chr(len(self))
-        return letter
-
-
-class _Coded(dict[int, str]):
-    """The words at white space of each text, in lower case, as characters; made once."""
-
-    def __init__(self, texts: Mapping[int, str]) -> None:
-        super().__init__()
-        self._texts = texts
-        self._letters = _Letters()
-
-    def __missing__(self, number: int) -> str:
-        words = self._texts[number].lower().split()
-        self[number] = coded = "".join(map(self._letters.__getitem__, words[:MOST_WORDS]))
-        return coded
-
-    def pair(self, first: int, second: int) -> tuple[str, str]:
-        """Two texts by the same characters, of which there are not many more than a million."""
-        if len(self._letters) > MOST_LETTERS:
-            self.clear()
-            self._letters.clear()
-        return self[first], self[second]
-
-
-def common_run(first: str, second: str) -> slice:
-    """A run of words that both texts have, as a part of the first: their common beginning or end, whichever is
-    longer, where it has at least SURE_WORDS words; else the longest run of at least two, the earliest of equals.
-
-    Each word is a character.
-    """
-    most = min(len(first), len(second))
-    ahead = next(compress(count(), map(ne, first, second)), most)
-    behind = next(compress(count(), map(ne, reversed(first), reversed(second))), most)
-    if max(ahead, behind) >= SURE_WORDS:
-        return slice(0, ahead) if ahead >= behind else slice(len(first) - behind, len(first))
-    start, stop, wanted = 0, 0, 2
-    for place in range(len(first) - 1):
-        while first[place : place + wanted] in second and place + wanted <= len(first):
-            start, stop, wanted = place, place + wanted, wanted + 1
-    return slice(start, stop)

@@ -39,13 +39,13 @@ REWRITTEN: tuple[tuple[str, str, str], ...] = (
     ("^{", r"\^\{(?:\s|\\[,;!])*\}", " "),
     ("{,}", r"\{,\}", ","),
     ("\\!", r"\\!", ""),
-    ("frac", rf"\\[dtc]?frac\s*{BRACED}\s*{BRACED}", r" \1 / \2 "),
-    ("frac", r"\\[dtc]?frac\s*(\d)\s*(\d)", r" \1/\2 "),
+    ("frac", rf"\\[dtc]?frac\s*{BRACED}\s*{BRACED}", " %s / %s "),
+    ("frac", r"\\[dtc]?frac\s*(\d)\s*(\d)", " %s/%s "),
     (">", r"</?(?:p|br|b|i|u|em|strong|span|div|ul|ol|li|center|sub)(?:\s[a-z]+=\"[^\"<>\0]{0,100}\")*\s*/?>", " "),
     ("[", r"\[/?(?:b|i|u|hide|img|url|size|color|center)(?:=[^\]\n\0]{0,40})?\]", " "),
 )
-r"""What a text is rewritten to before it is cut: a string that all matches have, a regular expression, its replacement.
-None matches over the character 0, which ends a text in a batch.
+r"""What a text is rewritten to before it is cut: a string that all matches have, a regular expression, its replacement
+(`%s` is a group). None matches over the character 0, which ends a text in a batch.
 
 Entities of HTML; environments of LaTeX with their columns; numbers of equations; empty scripts; braced commas and
 negative spaces, as in 10,\!000; fractions, written `a / b`; marks of HTML and of forums.

@@ -26,7 +26,7 @@ from functools import lru_cache
 from thinkscale.curation.candidates import LONG_SPAN, Candidate, Gathered, Search
 from thinkscale.curation.edges import ANSWER_AWARE, NGRAM_OVERLAP, WHOLE_QUESTION
 from thinkscale.curation.ngrams import DEFAULT_N, EveryGram
-from thinkscale.curation.words import DEFAULT, S1, Tokens, rows_between, tokens, words_compared, words_of
+from thinkscale.curation.words import DEFAULT, S1, Hashes, Tokens, rows_between, tokens, words_compared, words_of
 
 CONTAINED_IN, SIGNS_DIFFER, LONG_RUN, QUOTED = "contained", "signs_differ", "long_span", "quoted_in_trace"
 
@@ -118,12 +118,13 @@ class Overlaps:
         answers: Sequence[str | None],
         found: Tokens | None = None,
         every: EveryGram | None = None,
+        keys: Hashes | None = None,
     ) -> list[int]:
         """Takes the next rows; returns which of them, numbered from 0, may hit.
 
-        `found` are their words under the rule and `every` the n-grams of these, if at hand.
+        `found` are their words under the rule, `every` the n-grams and `keys` the `whole_keys` of these, if at hand.
         """
-        near = self._search.look(found or tokens(texts, self._rule), every)
+        near = self._search.look(found or tokens(texts, self._rule), every, keys)
         for row in near:
             self._texts[self._num_rows + row] = texts[row], answers[row]
         self._num_rows += len(texts)

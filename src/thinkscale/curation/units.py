@@ -43,22 +43,23 @@ def changes(*columns: NDArray[np.generic]) -> Integers:
     return np.flatnonzero(differs)
 
 
-def class_table(separators: str, signs: str) -> NDArray[np.uint8]:
+def class_table(separators: str, signs: str) -> bytes:
     """For each byte: BETWEEN units, ORDINARY within one, SIGN a unit of its own. All of it ASCII."""
-    table = np.full(256, ORDINARY, np.uint8)
-    table[list(separators.encode())] = BETWEEN
-    table[list(signs.encode())] = SIGN
-    return table
+    table = bytearray([ORDINARY] * 256)
+    for characters, kind in ((separators, BETWEEN), (signs, SIGN)):
+        for character in characters.encode():
+            table[character] = kind
+    return bytes(table)
 
 
-def bounds(buffer: bytes, table: NDArray[np.uint8], stops: str) -> tuple[Integers, Integers]:
+def bounds(buffer: bytes, table: bytes, stops: str) -> tuple[Integers, Integers]:
     """Where the units of a buffer start and end. Marks in `stops` separate, except before a digit.
 
     The last byte of the buffer is a separator.
     """
     characters = np.frombuffer(buffer, np.uint8)
     classes = np.zeros(len(buffer) + 2, np.uint8)
-    classes[1:-1] = table[characters]
+    classes[1:-1] = np.frombuffer(buffer.translate(table), np.uint8)
     for mark in stops.encode():
         places = np.flatnonzero(characters == mark)
         after = characters[places + 1]

@@ -11,9 +11,9 @@ and signs. The rule itself is plain Python (`spelling.py`) on each distinct unit
 expressions over all texts, which reads every text once for each part of the rule.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,12 @@ from thinkscale.curation.spelling import (
     STOPS,
     WHITE,
     all_plain,
-    pieces,
     rewritten,
     token_hash,
     words_of,
 )
 from thinkscale.curation.units import MULTIPLIER, Hashes, Integers, bounds, class_table, grouped, scrambled, unit_keys
+from thinkscale.curation.vocabulary import Vocabulary
 
 __all__ = [
     "DEFAULT",
@@ -43,6 +43,7 @@ __all__ = [
     "Tokens",
     "every_token",
     "rows_between",
+    "spaced_words",
     "token_hash",
     "tokens",
     "whole_keys",
@@ -53,9 +54,7 @@ __all__ = [
 
 BATCH_CHARACTERS = 4_000_000
 """Texts taken at once: about 60 MB of working memory."""
-MOST_WORDS = 200_000
-"""Words, and units, that a process remembers: about 50 MB. The pool of 75,000 questions has 34,000 and 52,000."""
-_TABLES = {S1: class_table(ROW_END + WHITE, ""), DEFAULT: class_table(ROW_END + WHITE + SEPARATORS, SIGNS)}
+_CLASSES = {S1: class_table(ROW_END + WHITE, ""), DEFAULT: class_table(ROW_END + WHITE + SEPARATORS, SIGNS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,13 @@ def every_token(texts: Sequence[str], rule: str = DEFAULT) -> Tokens:
     """The words of each text under `rule`, instructions among them. Raises ValueError on an unknown rule."""
     if rule not in RULES:
         raise ValueError(f"no rule {rule!r} for words; there are {', '.join(RULES)}")
-    known = _vocabulary(rule)
-    parts = [_by_alphabet(part, known) for part in _batches(texts)]
-    lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
-    return Tokens(np.cumsum(lengths), np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)]))
+    return _in_batches(texts, partial(_batch, _vocabulary(rule)))
+
+
+def spaced_words(texts: Sequence[str]) -> Tokens:
+    """The words of `s1`, numbered by their bytes alone (`units.unit_keys`): at a third of the time where only whether
+    two words are equal is asked."""
+    return _in_batches(texts, _spaced_batch)
 
 
 def words_compared(text: str, rule: str = DEFAULT) -> list[str]:
@@ -155,14 +157,18 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     yield texts[start:]
 
 
-def _by_alphabet(texts: Sequence[str], known: "Vocabulary") -> Tokens:
+def _in_batches(texts: Sequence[str], work: Callable[[Sequence[str]], Tokens]) -> Tokens:
+    parts = [_by_alphabet(part, work) for part in _batches(texts)]
+    lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
+    return Tokens(np.cumsum(lengths), np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)]))
+
+
+def _by_alphabet(texts: Sequence[str], work: Callable[[Sequence[str]], Tokens]) -> Tokens:
     """Texts in ASCII apart from others: in one text with them they would take two or four bytes a character."""
     plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
     if plain.all() or not plain.any():
-        return _batch(texts, known)
-    parts = [
-        (rows, _batch([texts[row] for row in rows.tolist()], known)) for rows in map(np.flatnonzero, (plain, ~plain))
-    ]
+        return work(texts)
+    parts = [(rows, work([texts[row] for row in rows.tolist()])) for rows in map(np.flatnonzero, (plain, ~plain))]
     lengths = np.empty(len(texts), np.int64)
     for rows, part in parts:
         lengths[rows] = part.lengths
@@ -173,24 +179,49 @@ def _by_alphabet(texts: Sequence[str], known: "Vocabulary") -> Tokens:
     return Tokens(offsets, hashes)
 
 
-def _batch(texts: Sequence[str], known: "Vocabulary") -> Tokens:
-    joined = all_plain(texts, known.rule)
-    buffer = (joined if known.rule == S1 else rewritten(joined)).encode(errors="surrogatepass") + bytes(8)
-    starts, ends = bounds(buffer[:-8], _TABLES[known.rule], "" if known.rule == S1 else STOPS)
-    ends_of_rows = np.flatnonzero(np.frombuffer(buffer, np.uint8)[:-8] == ord(ROW_END))
-    codes, firsts = grouped(unit_keys(buffer, starts, ends))
-    found = [known[buffer[a:b]] for a, b in zip(starts[firsts].tolist(), ends[firsts].tolist(), strict=True)]
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """Texts as bytes, with 8 more behind: where each unit starts and ends, and which are the first of each text."""
+
+    buffer: bytes
+    starts: Integers
+    ends: Integers
+    firsts: Integers
+
+    @classmethod
+    def of(cls, texts: Sequence[str], rule: str) -> "_Units":
+        joined = all_plain(texts, rule)
+        buffer = (joined if rule == S1 else rewritten(joined)).encode(errors="surrogatepass")
+        starts, ends = bounds(buffer, _CLASSES[rule], "" if rule == S1 else STOPS)
+        ends_of_rows = np.flatnonzero(np.frombuffer(buffer, np.uint8) == ord(ROW_END))
+        return cls(buffer + bytes(8), starts, ends, np.searchsorted(starts, np.append(-1, ends_of_rows)))
+
+    @property
+    def keys(self) -> Hashes:
+        return unit_keys(self.buffer, self.starts, self.ends)
+
+
+def _spaced_batch(texts: Sequence[str]) -> Tokens:
+    units = _Units.of(texts, S1)
+    return Tokens(units.firsts, units.keys)
+
+
+def _batch(known: Vocabulary, texts: Sequence[str]) -> Tokens:
+    units = _Units.of(texts, known.rule)
+    codes, some = grouped(units.keys)
+    places = zip(units.starts[some].tolist(), units.ends[some].tolist(), strict=True)
+    found = known.of([units.buffer[start:end] for start, end in places])
     sizes = np.array([len(part) for part in found], np.int64)
     flat = np.array([number for part in found for number in part], np.uint64)
     counts = sizes[codes]
     totals = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-    places = np.repeat((np.cumsum(sizes) - sizes)[codes] - totals[:-1], counts) + np.arange(totals[-1])
-    made = Tokens(totals[np.searchsorted(starts, np.append(-1, ends_of_rows))], flat[places])
-    return made if known.rule == S1 else _letters_joined(made, np.isin(flat, _letters()[0])[places], known)
+    words = np.repeat((np.cumsum(sizes) - sizes)[codes] - totals[:-1], counts) + np.arange(totals[-1])
+    made = Tokens(totals[units.firsts], flat[words])
+    return made if known.rule == S1 else _letters_joined(made, np.isin(flat, _letters()[0])[words], known)
 
 
 @cache
-def _vocabulary(rule: str) -> "Vocabulary":
+def _vocabulary(rule: str) -> Vocabulary:
     return Vocabulary(rule)
 
 
@@ -201,7 +232,7 @@ def _letters() -> tuple[Hashes, str]:
     return np.array([number for number, _ in found], np.uint64), "".join(letter for _, letter in found)
 
 
-def _letters_joined(found: Tokens, single: NDArray[np.bool_], known: "Vocabulary") -> Tokens:
+def _letters_joined(found: Tokens, single: NDArray[np.bool_], known: Vocabulary) -> Tokens:
     """Words of one letter that follow each other made one word, so that `A B C`, `A, B, C` and `ABC` are the same."""
     after = np.zeros(len(single), np.bool_)
     after[1:] = single[1:] & single[:-1]
@@ -219,36 +250,6 @@ def _letters_joined(found: Tokens, single: NDArray[np.bool_], known: "Vocabulary
     hashes = found.hashes.copy()
     hashes[firsts] = np.array([known.words[word] for word in words], np.uint64)[codes]
     return without(Tokens(found.offsets, hashes), after)
-
-
-class WordHashes(dict[str, int]):
-    """The hashes of words, each worked out when it is first asked for."""
-
-    def __missing__(self, word: str) -> int:
-        if len(self) == MOST_WORDS:
-            self.clear()
-        self[word] = found = token_hash(word)
-        return found
-
-
-class Vocabulary(dict[bytes, tuple[int, ...]]):
-    """Units and the hashes of their words, each worked out when it is first asked for."""
-
-    def __init__(self, rule: str) -> None:
-        self.rule = rule
-        self.words = WordHashes()
-
-    def __missing__(self, unit: bytes) -> tuple[int, ...]:
-        if len(self) == MOST_WORDS:
-            self.clear()
-        text = unit.decode(errors="surrogatepass")
-        words = self.words
-        if self.rule == S1 or unit.isalpha() or unit.isdigit():
-            found: tuple[int, ...] = (words[text],)
-        else:
-            found = tuple([words[word] for word in pieces(text)])
-        self[unit] = found
-        return found
 
 
 @cache

@@ -6,8 +6,8 @@
          -> edges                              one range of pairs at a time, ascending
 
 What an n-gram says of a pair is added up, and addition does not care how the n-grams were shared out, so the edges do
-not depend on the number of shares, ranges, workers, or on where they work. What is held for the whole pool is a count
-of n-grams and a bit for each row.
+not depend on the number of shares, ranges, workers, or on where they work. What is held for the whole pool is 9 bytes
+for each row: its n-grams, those of them that do not count, and whether it is a copy.
 
 Each process stays within a number of MiB, from which the sizes of shares and ranges follow (Limits). A range is chosen
 after its n-grams have been counted; within it pairs are made so many at a time.
@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from thinkscale.cluster import HERE, Backend, Partition, connected, map_partitions
 from thinkscale.cluster.spill import BUCKETS, KeyRange, SpillRoom
-from thinkscale.curation.crowds import crowded
+from thinkscale.curation.crowds import edit_levels
 from thinkscale.curation.duplicates import MAX_ROWS_OF_A_GRAM, MIN_GRAMS, Shared, edges_of, first_copies, shared_grams
 from thinkscale.curation.edges import MIN_SHARE, Edges
 from thinkscale.curation.ngrams import DEFAULT_N, EveryGram, every_gram
-from thinkscale.curation.words import DEFAULT, Integers, Tokens, tokens, whole_keys
+from thinkscale.curation.words import DEFAULT, Hashes, Integers, tokens, whole_keys
 from thinkscale.errors import ConfigError
 from thinkscale.stages.rooms import MAX_ROWS, Rooms, spilling
 from thinkscale.stages.shares import Share, shares, texts_of
@@ -45,6 +45,11 @@ BYTES_AN_EDGE = 8_192
 """Of two texts with their words."""
 SAME = np.uint32(0xFFFFFFFF)
 """Stands for a count where a pair is copies of the same words."""
+BYTES_A_ROW = 9
+"""Of every row, in the process that asks, while pairs are counted."""
+LEAST_LEFT = 0.25
+"""The part of the room for work that is left, however much is held."""
+ROWS_AT_ONCE = 1 << 20
 WORTH_SHARING = 100_000
 """Fewer pairs of a key and a row are not cut for the sake of several processes."""
 
@@ -87,6 +92,16 @@ class Limits:
             edges_at_once=room // BYTES_AN_EDGE,
         )
 
+    def beside(self, num_bytes: int) -> "Limits":
+        """What is left where the process that asks, which works too, holds so many bytes all the time."""
+        left = max(LEAST_LEFT, 1 - num_bytes / (BYTES_A_GRAM * self.range_grams))
+        return replace(
+            self,
+            range_grams=max(1, int(left * self.range_grams)),
+            range_pairs=max(1, int(left * self.range_pairs)),
+            pairs_at_once=max(1, int(left * self.pairs_at_once)),
+        )
+
 
 def near_duplicates(
     paths: Sequence[Path],
@@ -109,7 +124,7 @@ def near_duplicates(
 
 
 def spilled_edges(
-    rooms: Rooms, counts: Sequence[Rows], comparison: Comparison, limits: Limits, where: Backend
+    rooms: Rooms, counts: Sequence[Path], comparison: Comparison, limits: Limits, where: Backend
 ) -> Iterator[Edges]:
     """The edges, when all shares have been spilled and `counts` is what `spill_words` returned for each."""
     pairs = spilled_pairs(rooms, counts, limits, where)
@@ -118,29 +133,37 @@ def spilled_edges(
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of rows that share an n-gram, spilled."""
+    """Pairs of rows that share an n-gram, spilled. `rooms.levels` says which rows may be of a crowd."""
 
     rooms: Rooms
     ranges: list[Partition[KeyRange]]
-    crowded: Integers
-    """Rows that may be of a crowd (curation/crowds.py), in the order in which they are compared."""
 
 
-def spilled_pairs(rooms: Rooms, counts: Sequence[Rows], limits: Limits, where: Backend) -> Pairs:
+def spilled_pairs(rooms: Rooms, counts: Sequence[Path], limits: Limits, where: Backend) -> Pairs:
     """Spills the pairs of rows that share an n-gram."""
-    num_grams = np.concatenate([np.empty(0, np.uint32), *counts])
+    num_grams = np.concatenate([np.empty(0, np.uint32), *map(np.load, counts)])
     if len(num_grams) >= MAX_ROWS:
         raise ConfigError(f"{len(num_grams)} rows: at most {MAX_ROWS - 1} can be compared with each other")
     rooms = replace(rooms, num_rows=len(num_grams))
+    limits = limits.beside(BYTES_A_ROW * len(num_grams))
     _find_copies(rooms, limits, where)
     ranges = _ranges(rooms.grams, limits.range_grams, where)
     common = np.zeros(len(num_grams), np.uint32)
     for rows, numbers in map_partitions(partial(spill_pairs, rooms, limits), ranges, where, limits.memory_mib):
         common[rows] += numbers
-    _save(rooms.num_grams, num_grams - common)
-    candidates = np.flatnonzero(common)
-    of_crowds = crowded(common[candidates].astype(np.int64), num_grams[candidates].astype(np.int64), MIN_GRAMS)
-    return Pairs(rooms, _ranges(rooms.pairs, limits.range_pairs, where), candidates[of_crowds])
+    _save(rooms.levels, _levels(common, num_grams))
+    num_grams -= common
+    _save(rooms.num_grams, num_grams)
+    return Pairs(rooms, _ranges(rooms.pairs, limits.range_pairs, where))
+
+
+def _levels(common: Rows, num_grams: Rows) -> NDArray[np.uint8]:
+    """Of all rows, some of them at a time: what is compared is wider than what is held."""
+    levels = np.empty(len(common), np.uint8)
+    for start in range(0, len(common), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        levels[some] = edit_levels(common[some], num_grams[some], MIN_GRAMS)
+    return levels
 
 
 def whole(parts: Iterator[Edges]) -> Edges:
@@ -154,16 +177,15 @@ def whole(parts: Iterator[Edges]) -> Edges:
     )
 
 
-def spill_rows(rooms: Rooms, comparison: Comparison, share: Share) -> Rows:
+def spill_rows(rooms: Rooms, comparison: Comparison, share: Share) -> Path:
     """`spill_words` of the texts of a share."""
     found = tokens(texts_of(share, comparison.column), comparison.rule)
-    return spill_words(rooms, share, found, every_gram(found, comparison.n))
+    return spill_words(rooms, share, whole_keys(found), every_gram(found, comparison.n))
 
 
-def spill_words(rooms: Rooms, share: Share, found: Tokens, every: EveryGram) -> Rows:
-    """Spills the whole texts and the n-grams of a share; returns how many distinct n-grams each of its rows has."""
+def spill_words(rooms: Rooms, share: Share, keys: Hashes, every: EveryGram) -> Path:
+    """Spills the whole texts, given as keys, and the n-grams of a share; returns the file with each row's number."""
     name = f"rows-{share.first_row:010d}"
-    keys = whole_keys(found)
     rows = np.arange(share.first_row, share.first_row + share.num_rows, dtype=np.uint32)
     order = np.argsort(keys, kind="stable")
     order = order[keys[order] > 0]
@@ -171,7 +193,9 @@ def spill_words(rooms: Rooms, share: Share, found: Tokens, every: EveryGram) -> 
     once = every.distinct
     order = np.argsort(once.hashes)
     rooms.grams.write(name, once.hashes[order], rows[once.rows[order]])
-    return every.num_grams.astype(np.uint32)
+    path = rooms.folder / f"num_grams-{share.first_row:010d}.npy"
+    _save(path, every.num_grams.astype(np.uint32))
+    return path
 
 
 def copies_in(rooms: Rooms, part: KeyRange) -> tuple[Rows, Rows]:

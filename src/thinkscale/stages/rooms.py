@@ -43,6 +43,16 @@ class Rooms:
         """For each row the number of its n-grams that count."""
         return self.folder / "num_grams.npy"
 
+    @property
+    def levels(self) -> Path:
+        """For each row how much it is edited, where it may be of a crowd (curation/crowds.edit_levels)."""
+        return self.folder / "levels.npy"
+
+    @property
+    def crowds(self) -> Path:
+        """A folder: rows that may be of a crowd, and rows that joined one (crowd_rows.py)."""
+        return self.folder / "crowds"
+
 
 @contextmanager
 def spilling(scratch: Path) -> Iterator[Rooms]:
@@ -51,4 +61,5 @@ def spilling(scratch: Path) -> Iterator[Rooms]:
         rooms = Rooms(folder)
         for room in (rooms.keys, rooms.grams, rooms.pairs):
             room.folder.mkdir()
+        rooms.crowds.mkdir()
         yield rooms

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from thinkscale.cluster import Partition
-from thinkscale.curation.units import Integers
 from thinkscale.errors import DataError
 from thinkscale.store.atomic import writing
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = 2_000_000
 SHARES_HELD = 2
-GROWTH = 4
+GROWTH = 8
 """A share is at most this part of all rows before it, or FIRST_BYTES."""
 
 
@@ -135,18 +132,6 @@ def _read_groups(share: Share, columns: Sequence[str]) -> "pl.DataFrame":
 def texts_of(share: Share, column: str) -> list[str]:
     """A column of text; a row without one has an empty text."""
     return [text or "" for text in read(share, [column])[column].to_list()]
-
-
-def rows_of(every: Sequence[Share], wanted: Integers, columns: Sequence[str]) -> "pl.DataFrame":
-    """Some rows of the pool, given ascending, with `columns` alone; shares without any of them are not read."""
-    import polars as pl
-
-    found = []
-    for share in every:
-        low, high = np.searchsorted(wanted, [share.first_row, share.first_row + share.num_rows])
-        if low < high:
-            found.append(read(share, columns)[wanted[low:high] - share.first_row])
-    return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
 class Texts(dict[int, str]):

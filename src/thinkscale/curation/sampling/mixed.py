@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from thinkscale.curation.sampling.drawing import select
 from thinkscale.curation.sampling.samplers import Sampler
-from thinkscale.curation.sampling.selection import Candidate, Selection
+from thinkscale.curation.sampling.selection import Candidate, Pick, Selection
 from thinkscale.errors import StageError
 from thinkscale.keys import seed_from
 
@@ -45,7 +45,7 @@ def select_mixed(
             count - mix.short_rows,
         ),
     }
-    picks = []
+    picks: list[Pick] = []
     for name, (side, wanted) in sides.items():
         kept = {row.problem_id for row in side if row.problem_id in keep_all}
         if len(side) < wanted or len(kept) > wanted:
