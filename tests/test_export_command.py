@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from thinkscale.commands.pair_rows import read_pairs
 from thinkscale.engines.catalogue import model_path
-from thinkscale.records import Example, Message
+from thinkscale.records import Example, Message, Pair
 from thinkscale.store.tables import write_table
 
 EXAMPLES = [
@@ -141,6 +142,121 @@ def test_trl_trains_on_its_files_as_they_are(examples: Path, tmp_path: Path, exp
     config = yaml.safe_load((out / "sft.yaml").read_text()) | {"bf16": False, "dtype": "float32", "use_cpu": True}
     (out / "sft.yaml").write_text(yaml.safe_dump(config | {"num_train_epochs": 1, "max_length": 256}))
     command = [str(Path(sys.executable).with_name("trl")), "sft", "--config", "sft.yaml"]
+    done = subprocess.run(command, cwd=out, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (out / "student" / "model.safetensors").is_file()
+
+
+PAIRS = [
+    Pair(
+        problem_id=f"p{number}",
+        prompt=(Message(role="system", content="Be brief."), Message(role="user", content=f"{number} + 1?")),
+        chosen=Message(role="assistant", content=str(number + 1), thinking="count on"),
+        rejected=Message(role="assistant", content="7"),
+        why="correct",
+    )
+    for number in range(3)
+]
+BEFORE = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "0 + 1?"}]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    write_table(tmp_path / "pairs.parquet", Pair, PAIRS)
+    return tmp_path / "pairs.parquet"
+
+
+@pytest.mark.parametrize(
+    ("target", "first"),
+    [
+        (
+            "trl",
+            {
+                "prompt": BEFORE,
+                "chosen": [{"role": "assistant", "content": THOUGHT}],
+                "rejected": [{"role": "assistant", "content": "7"}],
+            },
+        ),
+        (
+            "axolotl",
+            {
+                "messages": BEFORE,
+                "chosen": {"role": "assistant", "content": THOUGHT},
+                "rejected": {"role": "assistant", "content": "7"},
+            },
+        ),
+        (
+            "llama-factory",
+            {
+                "system": "Be brief.",
+                "conversations": [{"from": "human", "value": "0 + 1?"}],
+                "chosen": {"from": "gpt", "value": THOUGHT},
+                "rejected": {"from": "gpt", "value": "7"},
+            },
+        ),
+        (
+            "alpaca",
+            {"instruction": "0 + 1?", "input": "", "chosen": THOUGHT, "rejected": "7", "system": "Be brief."},
+        ),
+    ],
+)
+def test_pairs_have_the_shape_that_each_tool_reads_and_read_back_as_they_were(
+    pairs: Path, tmp_path: Path, exported: Exported, target: str, first: dict[str, object]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--to", target, "--out", out, "--model", "Qwen/Qwen2.5-3B-Instruct")
+    assert exported(pairs, *words)[0] == 0
+    assert rows(out)[0] == first
+    again = list(read_pairs(out / "train.jsonl"))
+    assert [(pair.prompt, pair.chosen, pair.rejected) for pair in again] == [
+        (pair.prompt, pair.chosen, pair.rejected) for pair in PAIRS
+    ]
+
+
+def test_sky_t1s_simpo_is_what_llama_factory_and_axolotl_are_told(
+    pairs: Path, tmp_path: Path, exported: Exported
+) -> None:
+    words = ("--method", "simpo", "--model", "Qwen/Qwen2.5-3B-Instruct", "--gpus", "8")
+    assert exported(pairs, "--to", "llama-factory", "--out", tmp_path / "lf", *words)[0] == 0
+    config = yaml.safe_load((tmp_path / "lf" / "llama_factory.yaml").read_text())
+    wanted = {"stage": "dpo", "pref_loss": "simpo", "pref_beta": 2.0, "simpo_gamma": 0.3, "learning_rate": 5e-7}
+    assert {name: config[name] for name in wanted} == wanted
+    assert config["per_device_train_batch_size"] * config["gradient_accumulation_steps"] * 8 == 96
+    entry = json.loads((tmp_path / "lf" / "dataset_info.json").read_text())[config["dataset"]]
+    assert entry["ranking"] is True
+    assert {entry["columns"][name] for name in ("messages", "chosen", "rejected")} <= set(rows(tmp_path / "lf")[0])
+    code, said, _ = exported(pairs, "--to", "axolotl", "--out", tmp_path / "ax", *words)
+    assert (code, "axolotl train axolotl.yaml --num-processes 8" in said) == (0, True)
+    config = yaml.safe_load((tmp_path / "ax" / "axolotl.yaml").read_text())
+    wanted = {"rl": "simpo", "rl_beta": 2.0, "simpo_gamma": 0.3, "cpo_alpha": 0.0, "num_epochs": 1}
+    assert {name: config[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--to", "trl", "--method", "simpo", "--model", "m"), "trl has no command for SimPO"),
+        (("--to", "trl", "--method", "orpo", "--model", "m"), "there is no such method; there are sft, dpo, simpo"),
+        (("--to", "trl", "--method", "dpo"), "name it with --model"),
+        (("--to", "messages", "--method", "sft"), "`messages` is no list of turns"),
+    ],
+)
+def test_what_pairs_cannot_be_handed_over_as_is_refused(
+    pairs: Path, tmp_path: Path, exported: Exported, words: tuple[str, ...], message: str
+) -> None:
+    code, _, said = exported(pairs, *words, "--out", tmp_path / "out")
+    assert (code, message in said) == (2, True), said
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs.parquet"]
+
+
+@pytest.mark.slow
+def test_trl_trains_dpo_on_its_files_as_they_are(pairs: Path, tmp_path: Path, exported: Exported) -> None:
+    """`trl dpo --config dpo.yaml` with the lab's model, on the CPU, ends in a model."""
+    out = tmp_path / "out"
+    assert exported(pairs, "--to", "trl", "--out", out, "--model", model_path("lab"), "--micro-batch-size", "2")[0] == 0
+    config = yaml.safe_load((out / "dpo.yaml").read_text()) | {"bf16": False, "dtype": "float32", "use_cpu": True}
+    (out / "dpo.yaml").write_text(yaml.safe_dump(config))
+    command = [str(Path(sys.executable).with_name("trl")), "dpo", "--config", "dpo.yaml"]
     done = subprocess.run(command, cwd=out, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (out / "student" / "model.safetensors").is_file()

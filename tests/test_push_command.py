@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.sources.fake_hub import FIRST, FakeHub, fake_hub
-from thinkscale.commands.push import PushOptions, push
+from thinkscale.commands.push import push
+from thinkscale.commands.push_options import PushOptions
 from thinkscale.errors import ConfigError, DataError
 from thinkscale.pipeline import load_recipe, run_recipe
 from thinkscale.records import Decision, Example, Fate, Kind, Message, Problem, Record, to_row

@@ -52,6 +52,8 @@ class Task:
     at_start: int = 0
     shown: float = 0.0
     gauges: Gauges | None = None
+    left: Callable[[int, int | None], float | None] | None = None
+    """Seconds to the end from `done` and `total`, where somebody knows better than the mean rate tells."""
 
     def advance(self, count: int = 1) -> None:
         """Counts `count` more units as done."""
@@ -74,6 +76,8 @@ class Task:
     @property
     def seconds_left(self) -> float | None:
         """Expected seconds to the end, None where they cannot be told (yet)."""
+        if self.left is not None:
+            return self.left(self.done, self.total)
         return (self.total - self.done) / self.rate if self.total is not None and self.rate > 0 else None
 
 
@@ -109,25 +113,37 @@ class Progress:
 
     @contextmanager
     def _bar(self, task: Task) -> Iterator[None]:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.console import Console, RenderableType
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
+
+        class Bar(RichProgress):
+            """With what is going on in a line of its own: beside the bar it would not fit into 80 columns."""
+
+            doing = ""
+
+            def get_renderables(self) -> Iterator[RenderableType]:
+                yield from super().get_renderables()
+                if self.doing:
+                    yield Text(f"{'':>10} {self.doing}", style="dim", no_wrap=True, overflow="ellipsis")
 
         columns = (
             TextColumn("{task.description:>10}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
         )
-        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-            handle = bar.add_task(task.stage, total=task.total, completed=task.done, rate="")
+        with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
+            handle = bar.add_task(task.stage, total=task.total, completed=task.done, rate="", left="")
 
             def show(task: Task, _final: bool) -> None:
-                rate = task.gauges.text(task.done, task.total) if task.gauges else f"{task.rate:,.0f} {task.unit}/s"
-                bar.update(handle, completed=task.done, total=task.total, rate=rate)
+                rate = "" if task.gauges else f"{task.rate:,.0f} {task.unit}/s"
+                left = "" if task.seconds_left is None else f"about {duration(task.seconds_left)} left"
+                bar.doing = task.gauges.text(task.done, task.total) if task.gauges else ""
+                bar.update(handle, completed=task.done, total=task.total, rate=rate, left=left)
                 self._publish(task)
 
             task.show = show
@@ -141,7 +157,7 @@ class Progress:
         self._last_line = now
         left = "" if task.seconds_left is None else f", about {duration(task.seconds_left)} left"
         of_total = "" if task.total is None else f" of {task.total:,}"
-        doing = f", {task.gauges.text(task.done, task.total)}" if task.gauges else ""
+        doing = f", {text}" if task.gauges and (text := task.gauges.text(task.done, task.total)) else ""
         self.say(f"{task.stage}: {task.done:,}{of_total} {task.unit}, {task.rate:,.1f}/s{doing}{left}")
 
     def _publish(self, task: Task) -> None:

@@ -1,13 +1,12 @@
 """A plausible evaluation without any model: problems have a difficulty, thinking helps up to a point."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from tests.reporting.chosen import selection_facts
+from tests.reporting.trained import training
 from tests.reporting.world import BASE, BENCHMARKS, TUNED, all_cells, all_scores
 from thinkscale.records import (
     Decision,
@@ -21,7 +20,6 @@ from thinkscale.records import (
     Role,
     Sampling,
     Score,
-    Step,
     Usage,
     Verdict,
 )
@@ -157,20 +155,6 @@ def replays() -> tuple[Replay, ...]:
     )
 
 
-def steps(num: int) -> list[Step]:
-    random = np.random.default_rng(1)
-    return [
-        Step(
-            step=index + 1,
-            epoch=(index + 1) / (num / 3),
-            loss=float(0.6 + 1.9 * math.exp(-index / 30) + random.normal(0, 0.03)),
-            learning_rate=1e-4 * (1 - index / num),
-            gradient_norm=1.0,
-        )
-        for index in range(num)
-    ]
-
-
 def report_data(scores: Sequence[Score]) -> ReportData:
     savings = [
         SweepSaving(
@@ -210,7 +194,7 @@ def report_data(scores: Sequence[Score]) -> ReportData:
         selection=selection_facts(HOSTILE),
         cells=all_cells(list(scores)),
         scores=tuple(scores),
-        steps=tuple(steps(120)),
+        trainings=(training(120),),
         samples=tuple(samples()),
         savings=tuple(savings),
         loops=loops(scores),

@@ -9,6 +9,7 @@ from thinkscale.records import (
     Fate,
     Finish,
     Grade,
+    HeldOut,
     Kind,
     Label,
     Message,
@@ -139,8 +140,32 @@ EVERY_KIND: dict[str, Sequence[Record]] = {
             ),
         ),
     ),
-    "pairs": (Pair(problem_id="lab-1", prompt="p", chosen="c", rejected="r", why="correct beats wrong"),),
-    "steps": (Step(step=1, epoch=0.5, loss=1.25, learning_rate=1e-5, gradient_norm=0.0),),
+    "pairs": (
+        Pair(
+            problem_id="lab-1",
+            prompt=(Message(role="user", content="q"),),
+            chosen=Message(role="assistant", content="c", thinking="t", trained=True),
+            rejected=Message(role="assistant", content="r"),
+            why="correct beats wrong",
+        ),
+    ),
+    "steps": (
+        Step(step=1, epoch=0.5, loss=1.25, learning_rate=1e-5, gradient_norm=0.0),
+        Step(
+            step=2,
+            epoch=1.0,
+            loss=1.0,
+            learning_rate=1e-5,
+            gradient_norm=0.5,
+            num_tokens=30,
+            num_trained_tokens=20,
+            padding=0.25,
+            chosen_reward=0.5,
+            rejected_reward=-0.5,
+            reward_accuracy=1.0,
+        ),
+    ),
+    "held_out": (HeldOut(step=0, epoch=0.0, num_rows=3, loss=2.5, token_accuracy=0.25),),
     "scores": (
         Score(
             benchmark="lab",

@@ -14,14 +14,16 @@ from thinkscale.errors import ConfigError, DataError, MissingExtraError, ModelEr
 from thinkscale.records import Decision, Step
 from thinkscale.training.output import MARKER
 from thinkscale.training.settings import Schedule, SftSettings
-from thinkscale.training.sft import Checkpoints, train_sft
+from thinkscale.training.sft import train_sft
+from thinkscale.training.starting import Checkpoints
 from thinkscale.training.tokens import OverLong, TrainingRow, build_row
 
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from thinkscale.training.settings import SftSettings
-from thinkscale.training.sft import Checkpoints, train_sft
+from thinkscale.training.sft import train_sft
+from thinkscale.training.starting import Checkpoints
 from thinkscale.training.tokens import build_row
 
 def kill(step):
@@ -115,17 +117,53 @@ def test_the_loss_is_that_of_the_trained_tokens_alone(
 
 
 @pytest.mark.lab
-def test_trl_computes_the_same_loss_and_gradient_as_ours(
+def test_plain_trl_has_the_same_losses_and_gradients(
     settings: SftSettings, rows: list[TrainingRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = train_sft(rows, settings, tmp_path / "ours", ignore)
-    from thinkscale.training.trainer import CompletionTrainer
+    """All rows are one step, so that their order, which is ours, plays no part."""
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
-    monkeypatch.delattr(CompletionTrainer, "compute_loss")
-    theirs = train_sft(rows, settings, tmp_path / "theirs", ignore)
-    for mine, other in zip(ours.steps, theirs.steps, strict=True):
-        assert mine.loss == pytest.approx(other.loss, abs=1e-5)
-        assert mine.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-4)
+    settings = replace(settings, effective_batch_size=20, epochs=3)
+    ours = train_sft(rows, settings, tmp_path / "ours", ignore)
+    labels = [
+        [token if trained else -100 for token, trained in zip(row.input_ids, row.trained, strict=True)] for row in rows
+    ]
+    given = Dataset.from_dict({"input_ids": [list(row.input_ids) for row in rows], "labels": labels})
+    monkeypatch.setattr(SFTTrainer, "_send_telemetry", lambda _: None)
+    plain = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(settings.model, dtype="float32"),
+        args=SFTConfig(
+            output_dir=str(tmp_path / "theirs"),
+            num_train_epochs=3,
+            per_device_train_batch_size=20,
+            learning_rate=1e-2,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            weight_decay=1e-4,
+            adam_beta2=0.95,
+            bf16=False,
+            use_cpu=True,
+            max_length=None,
+            activation_checkpointing=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            dataloader_pin_memory=False,
+            logging_steps=1,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset=given,
+        processing_class=AutoTokenizer.from_pretrained(settings.model),
+    )
+    plain.train()
+    theirs = [logs for logs in plain.state.log_history if "grad_norm" in logs]
+    for mine, other in zip(ours.steps, theirs, strict=True):
+        assert mine.loss == pytest.approx(other["loss"], abs=1e-5)
+        assert mine.gradient_norm == pytest.approx(other["grad_norm"], rel=1e-4)
+        assert mine.learning_rate == pytest.approx(other["learning_rate"])
 
 
 @pytest.mark.lab
@@ -264,8 +302,13 @@ def test_the_hyperparameters_in_force_are_those_asked_for(
         "max_grad_norm": 1.0,
         "seed": 42,
         "dtype": "float32",
+        "weights": "float32",
+        "lora": None,
+        "batching": "packed",
+        "loss": "chunked",
         "activation_checkpointing": False,
-        "attention": "sdpa",
+        "activation_offload": False,
+        "attention": "sdpa_by_row",
         "device": "cpu",
     }
     assert result.hyperparameters == expected

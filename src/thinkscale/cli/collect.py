@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,18 +63,30 @@ def _years(text: str | None) -> tuple[int, int] | None:
     return int(first), int(last)
 
 
-def push(
-    folder: Annotated[Path, typer.Argument(help="a run directory, or a folder of tables")],
-    to: Annotated[str, typer.Option(metavar="OWNER/NAME", help="the data set on the Hub, made where there is none")],
+def push(  # noqa: PLR0913 - the options of a command are its parameters
+    folder: Annotated[Path, typer.Argument(help="a run directory, a folder of tables, or a model folder")],
+    to: Annotated[str, typer.Option(metavar="OWNER/NAME", help="the place on the Hub, made where there is none")],
+    what: Annotated[Literal["data", "model"], typer.Option(help="tables as a data set, or the trained model")] = "data",
     table: Annotated[list[str] | None, typer.Option(help="which tables; examples or problems if not given")] = None,
-    private: Annotated[bool, typer.Option("--private", help="where the data set is made: only you see it")] = False,
+    private: Annotated[bool, typer.Option("--private", help="where the place is made: only you see it")] = False,
     revision: Annotated[str | None, typer.Option(help="a branch, made where there is none")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="write what would be uploaded, send nothing")] = False,
     out: Annotated[Path | None, typer.Option(help="where a dry run writes")] = None,
+    licence: Annotated[str | None, typer.Option(help="of a model, as the Hub calls it, such as apache-2.0")] = None,
+    thinking_format: Annotated[str | None, typer.Option(help="of a model that no run of ours made")] = None,
 ) -> None:
-    """Upload tables as a data set with a generated card."""
-    from thinkscale.commands.push import PushOptions
+    """Upload tables as a data set, or a trained model, with a generated card."""
     from thinkscale.commands.push import push as command
+    from thinkscale.commands.push_options import PushOptions
 
-    options = PushOptions(tables=tuple(table or ()), private=private, revision=revision, dry_run=dry_run, out=out)
+    options = PushOptions(
+        what=what,
+        tables=tuple(table or ()),
+        licence=licence,
+        thinking_format=thinking_format,
+        private=private,
+        revision=revision,
+        dry_run=dry_run,
+        out=out,
+    )
     sys.stderr.write(command(folder, to, options) + "\n")

@@ -72,18 +72,25 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="the run directory to look at")] = None,
     overrides: Overrides = None,
     settings: Annotated[bool, typer.Option(help="print every setting, its default, and where it came from")] = False,
-    gpus: Annotated[int, typer.Option(min=0, help="that serve the teacher: GPU hours, from its responses so far")] = 0,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="that serve the teacher (GPU hours, from its responses so far), or train")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help='the GPU to train on, such as "H100 80GB"; this machine\'s if not given')
+    ] = None,
+    gpu_memory_gib: Annotated[float | None, typer.Option(min=0.1, help="its memory, if other than usual")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what would run and what is done already. Runs nothing."""
+    from thinkscale.commands.plan import PlanOptions, plan_text, settings_rows, settings_text
     from thinkscale.commands.plan import plan as command
-    from thinkscale.commands.plan import plan_text, settings_rows, settings_text
 
     if settings:
         rows = settings_rows(recipe, tuple(overrides or ()))
         print_json(rows) if as_json else print_text(settings_text(rows))
         return
-    found = command(recipe, out, tuple(overrides or ()), gpus)
+    options = PlanOptions(gpus=gpus, device=device, gpu_memory_gib=gpu_memory_gib)
+    found = command(recipe, out, tuple(overrides or ()), options)
     print_json(found) if as_json else print_text(plan_text(found))
 
 
@@ -103,7 +110,9 @@ def status(
         print_json(found) if as_json else print_text(status_text(found))
 
 
-def report(folder: RunFolder) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="a run directory, or a model folder that a training made")],
+) -> None:
     """Make report.md, report.html and the figures again from what is stored."""
     from thinkscale.commands.run import report as command
 

@@ -8,15 +8,18 @@ last row is there.
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import yaml
+from pydantic import BaseModel
 
 from thinkscale.config import EngineSettings, Recipe
 from thinkscale.errors import ConfigError, DataError
 from thinkscale.keys import JSON
 from thinkscale.settings import Loaded, load_settings
 from thinkscale.sources.files import SUFFIXES, is_table
+
+M = TypeVar("M", bound=BaseModel)
 
 ORIGIN = "the command line"
 _SETTING = re.compile(rf"{ORIGIN}(?::\d+)?: ([\w.]+)")
@@ -51,8 +54,15 @@ def file_source(problems: Path) -> JSON:
 
 def recipe_of(recipe: Mapping[str, JSON], overrides: tuple[str, ...], named: Callable[[str], str]) -> Loaded[Recipe]:
     """The typed recipe. Raises ConfigError, each mistake by what `named` makes of its path: the option, as typed."""
+    return settings_of(Recipe, recipe, overrides, named)
+
+
+def settings_of(
+    model_type: type[M], settings: Mapping[str, JSON], overrides: tuple[str, ...], named: Callable[[str], str]
+) -> Loaded[M]:
+    """Typed settings of any kind, with mistakes named as in `recipe_of`."""
     try:
-        return load_settings(Recipe, yaml.safe_dump(recipe), overrides, name=ORIGIN)
+        return load_settings(model_type, yaml.safe_dump(settings), overrides, name=ORIGIN)
     except ConfigError as error:
         raise ConfigError(_SETTING.sub(lambda found: named(found[1]), str(error))) from None
 

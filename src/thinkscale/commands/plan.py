@@ -1,9 +1,17 @@
 """plan: what would run, what is done, and every setting with where it came from."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from thinkscale.commands.pilot import projected
 from thinkscale.commands.plan_sweep import sweep_json, sweep_line, sweep_plan, sweep_text
+from thinkscale.commands.plan_training import (
+    find_machine,
+    plan_training,
+    training_json,
+    training_line,
+    training_text,
+)
 from thinkscale.config import (
     CatalogueSourceSettings,
     EndpointSettings,
@@ -11,11 +19,12 @@ from thinkscale.config import (
     GenerateSettings,
     LabelSettings,
     OpenAIEngineSettings,
+    TrainSettings,
     engine_name,
 )
 from thinkscale.engines.remote.prices import load_prices, price_of
 from thinkscale.engines.remote.turns import prompt_estimate
-from thinkscale.errors import DriftError
+from thinkscale.errors import ConfigError, DriftError, ModelError
 from thinkscale.keys import JSON
 from thinkscale.pipeline import LoadedRecipe, identity, load_recipe, stages_of
 from thinkscale.records import Finish, Problem, Response
@@ -27,12 +36,26 @@ from thinkscale.store.states import StoredState
 from thinkscale.thinking.prompts import user_turn
 
 
-def plan(recipe: str, out: Path | None, overrides: tuple[str, ...], num_gpus: int = 0) -> dict[str, JSON]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """The machine to plan for. None: this one, and as many GPUs as the recipe says."""
+
+    gpus: int | None = None
+    """That serve the teacher, and that train."""
+    device: str | None = None
+    gpu_memory_gib: float | None = None
+
+
+def plan(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], options: PlanOptions | None = None
+) -> dict[str, JSON]:
     """Stages in order with their state and what they would do. Runs nothing, changes nothing.
 
     Where the run has responses already (a pilot's), `generate` has a `projection` of what all will take, and
-    `projection_text`; with `num_gpus`, those that serve the teacher, it has GPU hours too.
+    `projection_text`; with GPUs named it has GPU hours too. `train` has `training` and `training_text`: steps, memory,
+    time, and what would make it fit. A training that does not fit is no error here: `run` and `train` refuse it.
     """
+    options = options or PlanOptions()
     loaded = load_recipe(recipe, overrides)
     folder = out or Path("runs") / loaded.recipe.name
     states = _states(loaded, folder)
@@ -40,14 +63,29 @@ def plan(recipe: str, out: Path | None, overrides: tuple[str, ...], num_gpus: in
     for name in [*stages_of(loaded.recipe), "report"]:
         row: dict[str, JSON] = {"stage": name, "state": states.get(name, "to do"), "work": _work(loaded, name)}
         if name == "generate" and loaded.recipe.generate:
-            work, projection = _generation(loaded, loaded.recipe.generate, folder, states, num_gpus)
+            work, projection = _generation(loaded, loaded.recipe.generate, folder, states, options.gpus or 0)
             row["work"] = work
             if projection:
                 row |= {"projection": projection_json(projection), "projection_text": projection_text(projection)}
         if name == "evaluate" and loaded.recipe.evaluate:
             row |= _sweep(loaded, loaded.recipe.evaluate, folder, states)
+        if name == "train" and loaded.recipe.train:
+            row |= _training(loaded, loaded.recipe.train, folder, states, options)
         rows.append(row)
     return {"recipe": loaded.recipe.name, "out": str(folder), "stages": rows}
+
+
+def _training(
+    loaded: LoadedRecipe, settings: TrainSettings, folder: Path, states: dict[str, str], options: PlanOptions
+) -> dict[str, JSON]:
+    """What the training would take, or why that is not known. Raises ConfigError for an unknown device."""
+    machine = find_machine(options.device, options.gpu_memory_gib, options.gpus or settings.processes)
+    try:
+        found = plan_training(loaded, settings, folder, machine, is_selected=states.get("select") == "done")
+    except (ModelError, ConfigError) as error:  # the other stages can be planned all the same
+        return {"training_text": f"memory and time are not known: {error}"}
+    work, lines = training_line(found), training_text(found)
+    return {"work": work, "training": training_json(found), "training_text": "\n".join(lines)}
 
 
 def _states(loaded: LoadedRecipe, folder: Path) -> dict[str, str]:
@@ -158,7 +196,7 @@ def plan_text(found: dict[str, JSON]) -> str:
     for row in stages:
         assert isinstance(row, dict)
         lines.append(f"  {row['stage']!s:<10} {row['state']!s:<8} {row['work']}")
-        for more in ("projection_text", "sweep_text"):
+        for more in ("projection_text", "training_text", "sweep_text"):
             lines += [f"{'':22}{line}" for line in str(row.get(more, "")).splitlines()]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from thinkscale.pipeline import LoadedRecipe, check_recipe, load_recipe, rebuild
 from thinkscale.settings import dump_settings, load_settings
 from thinkscale.sources.benchmarks import EVERY
 from thinkscale.stages.rehearsal_rows import Locals, write_rehearsal_rows
+from thinkscale.training.output import MARKER
 
 DATA_VARIABLE = "THINKSCALE_DATA"
 """Names a folder of local copies of sets, which a rehearsal reads where they hold what it needs."""
@@ -106,8 +107,13 @@ def replaced_text(rehearsal: Rehearsal, rows: Mapping[str, str]) -> str:
 
 
 def report(folder: Path) -> str:
-    """Makes the report again; returns where it is."""
-    rebuild_report(folder)
+    """Makes the report of a run again, or one of the training that made a model folder; returns where it is."""
+    if (folder / MARKER).is_file():
+        from thinkscale.commands.report_training import report_training
+
+        folder = report_training(folder)
+    else:
+        rebuild_report(folder)
     return f"{folder / 'report.html'}\n{folder / 'report.md'}"
 
 

@@ -10,6 +10,7 @@ from thinkscale.keys import JSON
 from thinkscale.progress import duration
 from thinkscale.store.run import RunDirectory
 from thinkscale.store.states import Event, Progress, StoredState
+from thinkscale.training.live import training_text
 
 STALE_SECONDS = 60
 MOST_EXAMPLE = 200
@@ -18,8 +19,8 @@ WATCH_SECONDS = 2.0
 
 
 def status(folder: Path) -> dict[str, JSON]:
-    """`done`; for each stage that was begun its state, counts, time, dollars, and what its engine is doing; and the
-    failures since the last retry, by kind with the newest as an example."""
+    """`done`; for each stage that was begun its state, counts, time, dollars, and what its engine or training is doing;
+    and the failures since the last retry, by kind with the newest as an example."""
     with RunDirectory.read(folder) as run:
         progress = {item.stage: item for item in run.journal.progress()}
         stages: list[JSON] = []
@@ -67,7 +68,7 @@ def _counts(progress: Progress, running: bool) -> dict[str, JSON]:
         row["seconds_since_news"] = round(time.time() - progress.updated, 1)
         row["seconds_left"] = None if progress.seconds_left is None else round(progress.seconds_left, 1)
     if progress.gauges:
-        row["engine"] = progress.gauges
+        row["training" if "loss" in progress.gauges else "engine"] = progress.gauges
     return row
 
 
@@ -96,6 +97,8 @@ def _detail(row: dict[str, JSON]) -> str:
     gauges = row.get("engine")
     if isinstance(gauges, dict) and "seconds_since_news" in row:
         parts.append(meter_text(gauges))
+    elif isinstance(trained := row.get("training"), dict):
+        parts.append(training_text(trained))
     elif isinstance(usd := row.get("usd"), (int, float)):
         parts.append(f"${usd:,.2f}")
     if isinstance(left := row.get("seconds_left"), (int, float)):

@@ -31,6 +31,9 @@ class TrainingSection(Settings):
     epochs: int = Field(default=5, ge=1)
     effective_batch_size: int = Field(default=16, ge=1, description="rows of one optimizer step, over all devices")
     micro_batch_size: int | None = Field(default=None, ge=1, description="rows at once", json_schema_extra=PLACEMENT)
+    micro_batch_tokens: int | None = Field(
+        default=None, ge=1, description="tokens at once at most", json_schema_extra=PLACEMENT
+    )
     learning_rate: float = Field(default=1e-5, gt=0)
     lr_scheduler: Literal["cosine", "linear", "constant_with_warmup"] = Field(default="cosine")
     warmup_ratio: float = Field(default=0.05, ge=0, lt=1)
@@ -58,6 +61,9 @@ class TrainingSection(Settings):
     )
     activation_offload: bool = Field(
         default=False, description="keep activations in the host's memory", json_schema_extra=PLACEMENT
+    )
+    device: Literal["auto", "cpu"] = Field(
+        default="auto", description="auto: a GPU where one is free", json_schema_extra=PLACEMENT
     )
     processes: int | None = Field(
         default=None,
@@ -98,8 +104,21 @@ class PreferSettings(TrainingSection):
     weight_decay: float = Field(default=0.0, ge=0)
     adam_betas: tuple[float, float] = Field(default=(0.9, 0.999))
     max_length: int = Field(default=16384, ge=16, description="tokens of prompt and longer reply")
-    beta: float = Field(default=2.0, gt=0)
-    gamma: float = Field(default=0.3, ge=0, description="SimPO's target margin, in units of the reward")
+    beta: float | None = Field(default=None, gt=0, description="scale of the rewards; None: 2.0 for simpo, 0.1 for dpo")
+    gamma: float | None = Field(
+        default=None, ge=0, description="SimPO's target margin, in units of the reward; None: 0.3"
+    )
+    loss_type: str = Field(default="sigmoid", description="DPO's loss by TRL's name: sigmoid, ipo, robust, ...")
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of pairs taken to be the wrong way round"
+    )
+    sft_weight: float = Field(
+        default=0.0, ge=0, description="weight of the likelihood of chosen replies as a second loss"
+    )
     over_length: Literal["refuse", "drop", "truncate_prompt", "truncate_middle"] = Field(
         default="refuse", description="what to do with longer pairs; never the answer is cut"
+    )
+    unusable: Literal["refuse", "drop"] = Field(
+        default="refuse",
+        description="what to do with pairs of equal replies, without an answer or room for it",
     )

@@ -24,6 +24,7 @@ in another place makes another key), MinHash bands (they miss by chance), and on
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ from thinkscale.curation.first_rows import FirstRows
 from thinkscale.curation.ngrams import DEFAULT_N, grams
 from thinkscale.curation.units import Hashes, Integers, changes, scrambled
 from thinkscale.curation.words import Tokens
+
+Counts: TypeAlias = NDArray[np.uint32]
 
 CROWDED = 0.3
 """The part of a row's n-grams that too many rows have, from which on it is compared as one of a crowd."""
@@ -65,7 +68,7 @@ class Joined:
     share: NDArray[np.float64]
 
 
-def edit_levels(common: Integers, num_grams: Integers, min_grams: int) -> NDArray[np.uint8]:
+def edit_levels(common: Integers | Counts, num_grams: Integers | Counts, min_grams: int) -> NDArray[np.uint8]:
     """How much each row is edited, in LEVELS steps, and NO_LEVEL where it cannot be of a crowd.
 
     `common` of the `num_grams` distinct n-grams of each row are in too many rows to count. How much a row is edited is

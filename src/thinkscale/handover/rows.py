@@ -30,10 +30,13 @@ def written(example: Example, thinking_format: ThinkingFormat) -> Turns:
         raise DataError(
             f"{example.problem_id}: only examples that end with their one trained assistant turn can be exported"
         )
-    return tuple(Message(role=turn.role, content=_text(turn, thinking_format), trained=turn.trained) for turn in turns)
+    return tuple(
+        Message(role=turn.role, content=text_of(turn, thinking_format), trained=turn.trained) for turn in turns
+    )
 
 
-def _text(turn: Message, thinking_format: ThinkingFormat) -> str:
+def text_of(turn: Message, thinking_format: ThinkingFormat) -> str:
+    """The turn's text, its thinking before it with the markers of the format."""
     if turn.thinking is None:
         return turn.content
     thinking = thinking_format.think_open + turn.thinking.strip("\n") + "\n"

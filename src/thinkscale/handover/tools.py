@@ -70,7 +70,7 @@ def _nothing(training: Training) -> Mapping[str, JSON]:
     return {}
 
 
-def _shared(training: Training) -> dict[str, JSON]:
+def shared(training: Training) -> dict[str, JSON]:
     """Settings that all three tools call the same."""
     return {
         "output_dir": OUTPUT_FOLDER,
@@ -86,10 +86,10 @@ def _shared(training: Training) -> dict[str, JSON]:
     }
 
 
-def _of_transformers(training: Training) -> dict[str, JSON]:
+def of_transformers(training: Training) -> dict[str, JSON]:
     """Settings under the names of transformers' trainer, which LLaMA-Factory and TRL take over."""
     return {
-        **_shared(training),
+        **shared(training),
         "per_device_train_batch_size": training.micro_batch_size,
         "gradient_accumulation_steps": training.accumulation_steps,
         "lr_scheduler_type": "cosine",
@@ -123,7 +123,7 @@ def axolotl(training: Training) -> Mapping[str, JSON]:
             "gradient_accumulation_steps": training.accumulation_steps,
             "num_epochs": training.epochs,
             "optimizer": "adamw_torch_fused",
-            **_shared(training),
+            **shared(training),
             "lr_scheduler": "cosine",
             "warmup_ratio": training.warmup_ratio,
             "gradient_checkpointing": True,
@@ -153,7 +153,7 @@ def llama_factory(training: Training) -> Mapping[str, JSON]:
             "cutoff_len": training.max_length,
             "num_train_epochs": float(training.epochs),
             "optim": "adamw_torch_fused",
-            **_of_transformers(training),
+            **of_transformers(training),
             "warmup_ratio": training.warmup_ratio,
         },
     }
@@ -182,7 +182,7 @@ def trl(training: Training) -> Mapping[str, JSON]:
             "packing": False,
             "completion_only_loss": True,
             "num_train_epochs": training.epochs,
-            **_of_transformers(training),
+            **of_transformers(training),
             "warmup_steps": training.warmup_ratio,
             "gradient_checkpointing": True,
         }
@@ -200,14 +200,11 @@ TARGETS: Mapping[str, Target] = {
 """`export --to`."""
 
 
-def command_of(target: Target, gpus: int) -> str:
-    """The command that trains on what was exported, in its folder; empty where the target has no tool."""
-    if not target.command or gpus == 1:
-        return target.command
-    if target.command.startswith("llamafactory"):
-        return f"FORCE_TORCHRUN=1 NPROC_PER_NODE={gpus} {target.command}"
-    return (
-        f"{target.command} --num-processes {gpus}"
-        if target.command.startswith("axolotl")
-        else (f"{target.command} --num_processes {gpus}")
-    )
+def command_of(command: str, gpus: int) -> str:
+    """The command of a target on so many devices; empty where the target has no tool."""
+    if not command or gpus == 1:
+        return command
+    if command.startswith("llamafactory"):
+        return f"FORCE_TORCHRUN=1 NPROC_PER_NODE={gpus} {command}"
+    option = "--num-processes" if command.startswith("axolotl") else "--num_processes"
+    return f"{command} {option} {gpus}"

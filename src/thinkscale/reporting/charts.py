@@ -6,14 +6,16 @@ from thinkscale.reporting.figures.comparison_charts import falls_figure, truncat
 from thinkscale.reporting.figures.cost_chart import costs_figure
 from thinkscale.reporting.figures.failure_charts import flips_figure, outcomes_figure
 from thinkscale.reporting.figures.methods_chart import methods_figure
-from thinkscale.reporting.figures.run_charts import saving_figure, selection_figure, training_figure
+from thinkscale.reporting.figures.run_charts import saving_figure, selection_figure
 from thinkscale.reporting.figures.scaling_chart import conditional_figure, generated_figure, scaling_figure
+from thinkscale.reporting.figures.training_charts import training_figures
 from thinkscale.reporting.selection_charts import domains_figure, lengths_figure
 from thinkscale.reporting.theme import Figure
 
 FIGURE_NAMES = (
     "scaling", "conditional", "generated", "methods", "truncation", "waits", "falls", "flips", "outcomes", "costs",
-    "selection", "selection_domains", "selection_lengths", "training", "saving",
+    "selection", "selection_domains", "selection_lengths", "training", "training_speed",
+    "training_rewards", "saving",
 )  # fmt: skip
 
 
@@ -33,7 +35,7 @@ def figures(data: ReportData, analysis: Analysis) -> dict[str, Figure]:
         selection_figure(data),
         domains_figure(data),
         lengths_figure(data),
-        training_figure(data),
+        *training_figures(data),
         saving_figure(data),
     ]
     return {figure.name: figure for figure in drawn if figure is not None}

@@ -22,8 +22,8 @@ from thinkscale.reporting.sections.run_sections import (
     saving_section,
     selection_section,
     teacher_section,
-    training_section,
 )
+from thinkscale.reporting.sections.training_section import training_sections
 from thinkscale.reporting.selection_section import choice_section
 from thinkscale.reporting.theme import Figure
 from thinkscale.reporting.traces.section import traces_section
@@ -48,7 +48,7 @@ def compose(data: ReportData, analysis: Analysis, figures: Mapping[str, Figure])
         teacher_section(data, figures),
         selection_section(data, figures),
         choice_section(data, figures),
-        training_section(data, figures),
+        *training_sections(data, figures),
         samples_section(data),
         traces_section(data.traces),
         deviations_section(data),

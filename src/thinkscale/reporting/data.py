@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from thinkscale.keys import JSON
-from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Replay, Response, Reward, Score, Step
+from thinkscale.records import Cell, Decision, Fate, Grade, Label, Problem, Replay, Response, Reward, Score
 from thinkscale.reporting.published import PublishedPoint
 from thinkscale.reporting.regraded import GraderRange
 from thinkscale.reporting.selection import SelectionFacts
 from thinkscale.reporting.traces.inline import InlineTraces
+from thinkscale.reporting.training import TrainingFacts
 from thinkscale.statistics import RESAMPLES, S1_TARGETS_TOKENS, SEED
 
 
@@ -187,7 +188,7 @@ class ReportData:
     cells: tuple[Cell, ...] = ()
     scores: tuple[Score, ...] = ()
     rewards: tuple[Reward, ...] = ()
-    steps: tuple[Step, ...] = ()
+    trainings: tuple[TrainingFacts, ...] = ()
     samples: tuple[Sample, ...] = ()
     samples_left_out: int = 0
     """Choices of the rule that found no room among the samples."""

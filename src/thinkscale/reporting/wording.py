@@ -6,6 +6,7 @@ from thinkscale.records import Cell
 from thinkscale.statistics import CellKey, Estimate, PairedDifference
 
 MINUS = "\N{MINUS SIGN}"
+GIB = 1024**3
 METHOD_NAMES = {
     "direct": "answer at once",
     "truncation": "truncation",
@@ -62,6 +63,18 @@ def signed(number: float, digits: int = 1) -> str:
     if float(text) == 0:
         return text
     return f"{MINUS if number < 0 else '+'}{text}"
+
+
+def loss(value: float) -> str:
+    """1.234, or 0.00024 where three places would say nothing."""
+    if abs(value) >= 0.01 or value == 0:
+        return plain(value, 3)
+    return f"{MINUS if value < 0 else ''}{significant(abs(value), 2)}"
+
+
+def gibibytes(num_bytes: float) -> str:
+    """61.2 GiB."""
+    return f"{num_bytes / GIB:,.1f} GiB" if num_bytes >= GIB / 10 else f"{num_bytes / 1024**2:,.0f} MiB"
 
 
 def points(fraction: float) -> str:

@@ -55,10 +55,10 @@ def card(facts: CardFacts) -> str:
         f"# {title}\n",
         _contents(facts),
         _loading(facts),
-        _sources(facts),
-        _funnel(facts),
-        _contamination(facts),
-        _making(facts),
+        sources_section(facts),
+        funnel_section(facts),
+        contamination_section(facts),
+        making_section(facts),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -107,7 +107,8 @@ def _loading(facts: CardFacts) -> str:
     return "\n".join([*lines, "```", *notes])
 
 
-def _sources(facts: CardFacts) -> str:
+def sources_section(facts: CardFacts) -> str:
+    """Where rows came from, and their licences; empty where that is not known."""
     if not facts.sources:
         return ""
     rows = []
@@ -127,7 +128,8 @@ def _where(name: str, facts: CardFacts) -> str:
     return f"{entry.repository} at {commit}" if commit else entry.repository
 
 
-def _funnel(facts: CardFacts) -> str:
+def funnel_section(facts: CardFacts) -> str:
+    """Counts of all fates; empty where there are none."""
     if not facts.funnel:
         return ""
     rows = [f"| {stage} | {decision} | {reason} | {count:,} |" for stage, decision, reason, count in facts.funnel]
@@ -135,7 +137,8 @@ def _funnel(facts: CardFacts) -> str:
     return "\n".join([*head, *rows, "", f"For comparison, s1 (arXiv 2501.19393): {PAPER_FUNNEL}.", ""])
 
 
-def _contamination(facts: CardFacts) -> str:
+def contamination_section(facts: CardFacts) -> str:
+    """What the rows were checked against."""
     if not facts.is_selected:
         said = "These rows went through no selection, and were checked against no benchmark."
     elif not facts.benchmarks:
@@ -146,7 +149,8 @@ def _contamination(facts: CardFacts) -> str:
     return f"## Contamination\n\n{said}\n"
 
 
-def _making(facts: CardFacts) -> str:
+def making_section(facts: CardFacts) -> str:
+    """Versions, seed and recipe; empty where nothing is known."""
     known = facts.provenance
     libraries = known.get("libraries")
     git = known.get("git")

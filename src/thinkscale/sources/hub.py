@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from thinkscale.credentials import export_hub_token, redact
 from thinkscale.errors import DataError, MissingExtraError, StorageError
@@ -64,15 +64,27 @@ def fetch(repository: str, commit: str, patterns: Sequence[str]) -> Path:
     return Path(folder)
 
 
-def upload(folder: Path, repository: str, *, private: bool, revision: str | None, message: str) -> str:
-    """Uploads a folder as a data set, made where there is none; the address of the commit. Raises DataError."""
-    with _speaking(repository, writes=True):
+def upload(
+    folder: Path,
+    repository: str,
+    *,
+    private: bool,
+    revision: str | None,
+    message: str,
+    kind: Literal["dataset", "model"] = "dataset",
+) -> str:
+    """Uploads a folder as a data set or model, made where there is none; the address of the commit. Raises DataError.
+
+    An upload that was interrupted goes on when it is called again: files are known by their content, so what the Hub
+    has already is not sent twice, whatever folder it lies in here.
+    """
+    with _speaking(repository, kind, writes=True):
         api = _api()
-        api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+        api.create_repo(repository, repo_type=kind, private=private, exist_ok=True)
         if revision is not None:
-            api.create_branch(repository, branch=revision, repo_type="dataset", exist_ok=True)
+            api.create_branch(repository, branch=revision, repo_type=kind, exist_ok=True)
         done = api.upload_folder(
-            repo_id=repository, folder_path=folder, repo_type="dataset", revision=revision, commit_message=message
+            repo_id=repository, folder_path=folder, repo_type=kind, revision=revision, commit_message=message
         )
     return str(done.commit_url)
 
@@ -88,14 +100,14 @@ def _api() -> "HfApi":
 
 
 @contextmanager
-def _speaking(repository: str, *, writes: bool = False) -> Iterator[None]:
+def _speaking(repository: str, kind: str = "dataset", *, writes: bool = False) -> Iterator[None]:
     """Turns what huggingface_hub raises into an error that says what to do. No message holds a token."""
     try:
         from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
         from huggingface_hub.errors import RevisionNotFoundError as NoRevisionError
     except ImportError as error:
         raise MissingExtraError("data sets of the Hub need huggingface_hub: pip install huggingface_hub") from error
-    page = f"{HUB}/datasets/{repository}"
+    page, noun = (f"{HUB}/datasets/{repository}", "data set") if kind == "dataset" else (f"{HUB}/{repository}", kind)
     try:
         yield
     except GatedRepoError as error:
@@ -109,7 +121,7 @@ def _speaking(repository: str, *, writes: bool = False) -> Iterator[None]:
     except NoRevisionError as error:
         raise DataError(f"{repository} has no such revision: {_short(error)}") from error
     except HFValidationError as error:
-        raise DataError(f"{repository!r} is no name of a data set; give owner/name: {_short(error)}") from error
+        raise DataError(f"{repository!r} is no name of a {noun}; give owner/name: {_short(error)}") from error
     except _hub_errors() as error:
         help_ = (
             "check the network and HF_TOKEN, which must be allowed to write"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from thinkscale.config import Recipe
 from thinkscale.keys import JSON
-from thinkscale.records import Cell, Decision, Fate, Label, Replay, Reward, Score, Step
+from thinkscale.records import Cell, Decision, Fate, Label, Replay, Reward, Score
 from thinkscale.reporting.data import ReportData, StageFlow
 from thinkscale.reporting.writing import write_report
 from thinkscale.stages.context import StageContext
@@ -23,6 +23,7 @@ from thinkscale.stages.report_setup import setup_of
 from thinkscale.stages.selection_report import selection_facts
 from thinkscale.stages.teacher_traces import teacher_traces
 from thinkscale.stages.trace_rows import report_traces
+from thinkscale.stages.training_facts import trainings_of
 from thinkscale.store.atomic import read_json
 from thinkscale.store.run import PROVENANCE_NAME, RunDirectory
 from thinkscale.store.tables import TABLES
@@ -58,7 +59,7 @@ def gather(run: RunDirectory, recipe: Recipe) -> ReportData:
         cells=cells,
         scores=scores,
         rewards=tuple(run.rows(Reward)),
-        steps=tuple(run.rows(Step)),
+        trainings=tuple(trainings_of(run)),
         samples=tuple(samples),
         samples_left_out=left_out,
         savings=tuple(savings(run, scores)),

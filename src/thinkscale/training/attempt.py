@@ -1,45 +1,65 @@
-"""One training from loaded model to published folder: the seam between our records and TRL's trainer.
+"""One training from built trainer to published folder, for supervised and preference training alike.
 
-Imports torch and trl; only `train_sft` imports this module, when a training begins.
+Imports torch and transformers; only modules that are loaded when a training begins import this one.
 """
 
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from datasets import Dataset
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
-from trl.trainer.sft_config import SFTConfig
 
-from thinkscale.errors import ConfigError, ModelError
-from thinkscale.keys import JSON
-from thinkscale.records import Step
+from thinkscale.keys import JSON, plain
+from thinkscale.records import HeldOut, Step
 from thinkscale.training.batches import BatchPlan
+from thinkscale.training.evaluation import EvaluationSchedule
+from thinkscale.training.log import TrainingLog
+from thinkscale.training.optimizer import StochasticAdamW
 from thinkscale.training.output import MARKER, publishing
-from thinkscale.training.settings import SftSettings
-from thinkscale.training.tokens import TrainingRow
-from thinkscale.training.trainer import IGNORED, CompletionTrainer, EpochSampler, StepRecorder, step_of
+from thinkscale.training.recording import Recorder, records_of
+from thinkscale.training.remarks import of_end
+from thinkscale.training.settings import TrainingSettings
+from thinkscale.training.sharding import from_first, wait_for_all
+from thinkscale.training.shortage import memory_advice
+from thinkscale.training.starting import OTHER_OF, other_output, remove_other
+from thinkscale.training.weights import (
+    BEST,
+    BestWeights,
+    best_of,
+    count_parameters,
+    held_out_account,
+    step_folder,
+    whole_weights,
+    write_weights,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call of the trainer: checked rows and settings, and where its files go."""
+    """One call of a trainer: checked settings, what the rows are, and where files go."""
 
-    rows: tuple[TrainingRow, ...]
-    settings: SftSettings
+    settings: TrainingSettings
     plan: BatchPlan
     out: Path
-    checkpoint_folder: Path | None
-    save_steps: int | None
+    lengths: tuple[int, ...]
+    """Tokens of each sequence that is trained on; of a pair, of both sides."""
+    data: Mapping[str, JSON] = field(default_factory=dict)
+    """What `training.json` says of the rows."""
+    num_held_out: int = 0
+    has_reference: bool = False
+    """A frozen model runs forward beside the trained one."""
+    checkpoint_folder: Path | None = None
+    save_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,105 +67,108 @@ class Finished:
     """What only the trainer knows."""
 
     hyperparameters: dict[str, JSON]
+    parameters: dict[str, JSON]
+    """See `count_parameters`."""
+    remarks: tuple[str, ...]
+    """What a user should know of rows, model and outcome, and is no error."""
     resumed_from_step: int
     seconds: float
 
 
-def run_attempt(attempt: Attempt, on_step: Callable[[Step], None]) -> Finished:
-    """Trains, from the last whole checkpoint if there is one, and publishes the model. See `train_sft`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Who hears of each step and evaluation, in order, once in each call."""
+
+    on_step: Callable[[Step], None]
+    on_held_out: Callable[[HeldOut], None] | None = None
+    log: TrainingLog | None = None
+    on_remark: Callable[[str], None] | None = None
+    """Told before the first step what the training's builder remarked."""
+
+    def replay(self, record: Step | HeldOut) -> None:
+        """Tells of what a checkpoint already holds; the log reads it by itself."""
+        if isinstance(record, Step):
+            self.on_step(record)
+        elif self.on_held_out:
+            self.on_held_out(record)
+
+
+def run_attempt(attempt: Attempt, build_trainer: Callable[[Path], Any], listeners: Listeners) -> Finished:
+    """Trains, from the last whole checkpoint if there is one, and publishes the model.
+
+    `build_trainer` makes the trainer (a HeldOutTrainer over one of TRL's), whose checkpoints, if any, go to the folder
+    that it is given. Under torchrun every process calls this; the first alone reports and writes. Raises StageError
+    where a GPU's memory does not suffice, or a loss is not finite.
+    """
     with _quiet(), _threads(attempt.settings.cpu_threads), tempfile.TemporaryDirectory() as scratch:
-        trainer = build_trainer(attempt, attempt.checkpoint_folder or Path(scratch), on_step)
-        checkpoint = _last_checkpoint(attempt.checkpoint_folder)
-        resumed = _replay(checkpoint, on_step) if checkpoint else 0
+        folder = attempt.checkpoint_folder or Path(scratch)
+        with memory_advice(attempt.settings):
+            trainer = build_trainer(folder)
+        _prepare(trainer, attempt, folder, listeners)
+        if listeners.on_remark and trainer.is_world_process_zero():
+            for remark in trainer.remarks:
+                listeners.on_remark(remark)
+        checkpoint = from_first(lambda: _last_checkpoint(attempt.checkpoint_folder))
+        resumed = _replay(checkpoint, attempt, trainer, listeners) if checkpoint else 0
         started = time.perf_counter()
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with memory_advice(attempt.settings):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.perf_counter() - started
-        hyperparameters = in_force(trainer, attempt.plan)
-        if trainer.is_world_process_zero():
-            _publish(trainer, attempt, hyperparameters)
-        return Finished(hyperparameters=hyperparameters, resumed_from_step=resumed, seconds=seconds)
-
-
-def build_trainer(attempt: Attempt, folder: Path, on_step: Callable[[Step], None]) -> CompletionTrainer:
-    """The trainer over loaded model, tokenizer and rows; it writes checkpoints, if any, to `folder`."""
-    tokenizer, model = _load(attempt.settings.model)
-    _check_fit(attempt, model)
-    lengths = [len(row) for row in attempt.rows]
-    trainer = CompletionTrainer(
-        EpochSampler(lengths, attempt.settings, attempt.plan),
-        model=model,
-        args=training_arguments(attempt, folder),
-        train_dataset=dataset(attempt.rows),
-        processing_class=tokenizer,
-        callbacks=[StepRecorder(on_step)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-def dataset(rows: tuple[TrainingRow, ...]) -> Dataset:
-    """TRL's prepared form: labels are the ids where they are trained, else IGNORED."""
-    return Dataset.from_dict(
-        {
-            "input_ids": [list(row.input_ids) for row in rows],
-            "labels": [
-                [token if trained else IGNORED for token, trained in zip(row.input_ids, row.trained, strict=True)]
-                for row in rows
-            ],
-        }
-    )
-
-
-def training_arguments(attempt: Attempt, folder: Path) -> SFTConfig:
-    """Our settings in TRL's words. What TRL turns on by default and we do not want is said explicitly."""
-    settings, plan = attempt.settings, attempt.plan
-    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
-    if not on_cpu and plan.world_size == 1 and torch.cuda.device_count() > 1:
-        raise ConfigError(
-            f"{torch.cuda.device_count()} GPUs are visible to one process; start it with torchrun "
-            f"--nproc_per_node {torch.cuda.device_count()}, or make one visible with CUDA_VISIBLE_DEVICES"
+        finished = Finished(
+            hyperparameters=in_force(trainer, attempt),
+            parameters=count_parameters(trainer.model),
+            remarks=_remarks(trainer, attempt),
+            resumed_from_step=resumed,
+            seconds=seconds,
         )
-    return SFTConfig(
-        output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=plan.micro_batch_size,
-        gradient_accumulation_steps=plan.accumulation_steps,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.lr_scheduler.value,
-        warmup_steps=settings.warmup_ratio,  # below 1 it is a share of all steps
-        weight_decay=settings.weight_decay,
-        adam_beta1=settings.betas[0],
-        adam_beta2=settings.betas[1],
-        max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
-        bf16=settings.dtype == "bfloat16",
-        activation_checkpointing=settings.activation_checkpointing,
-        use_cpu=on_cpu,
-        dataloader_pin_memory=not on_cpu,
-        ddp_find_unused_parameters=False,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        report_to=[],
-        save_strategy="steps" if attempt.save_steps else "no",
-        save_steps=attempt.save_steps or 500,
-        save_total_limit=1,
+        _publish(trainer, attempt, folder, finished)
+        return finished
+
+
+def _prepare(trainer: Any, attempt: Attempt, folder: Path, listeners: Listeners) -> None:  # noqa: ANN401 - TRL's, untyped
+    settings = attempt.settings
+    if settings.pure_bfloat16:
+        trainer.optimizer_cls_and_kwargs = (
+            StochasticAdamW,
+            {"lr": settings.learning_rate, "betas": settings.betas, "eps": 1e-8, "seed": settings.seed},
+        )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(
+        Recorder(
+            listeners.on_step,
+            listeners.on_held_out,
+            listeners.log,
+            num_held_out=attempt.num_held_out,
+            lengths=attempt.lengths,
+            has_reference=attempt.has_reference,
+        )
     )
+    if attempt.num_held_out:
+        rest = listeners.log.rest if listeners.log and trainer.is_world_process_zero() else lambda: None
+        trainer.add_callback(BestWeights(trainer, folder, rest))
+        trainer.add_callback(EvaluationSchedule(trainer, settings.evaluate_every_steps))
 
 
-def in_force(trainer: Any, plan: BatchPlan) -> dict[str, JSON]:  # noqa: ANN401 - TRL types its parts as optional
+def _remarks(trainer: Any, attempt: Attempt) -> tuple[str, ...]:  # noqa: ANN401 - as above
+    if not attempt.num_held_out:
+        return tuple(trainer.remarks)
+    account = held_out_account(trainer.state.log_history, attempt.num_held_out)
+    keep = attempt.settings.keep
+    return (*trainer.remarks, *of_end(account, keep, other_output(attempt.out, keep).name))
+
+
+def in_force(trainer: Any, attempt: Attempt) -> dict[str, JSON]:  # noqa: ANN401 - as above
     """The hyperparameters as the trainer and its optimiser hold them after the training."""
-    arguments, optimiser = trainer.args, trainer.optimizer.param_groups[0]
+    arguments, optimiser, plan = trainer.args, trainer.optimizer.param_groups[0], attempt.plan
+    lora, sharded = attempt.settings.lora, arguments.fsdp_config or {}
     return {
         "epochs": arguments.num_train_epochs,
         "num_steps": trainer.state.max_steps,
         "effective_batch_size": (
             arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * plan.world_size
         ),
-        "micro_batch_size": arguments.per_device_train_batch_size,
-        "accumulation_steps": arguments.gradient_accumulation_steps,
+        "micro_batch_size": plan.micro_batch_size,
+        "accumulation_steps": plan.accumulation_steps,
         "world_size": plan.world_size,
         "optimiser": type(getattr(trainer.optimizer, "optimizer", trainer.optimizer)).__name__,
         "learning_rate": optimiser["initial_lr"],
@@ -155,40 +178,22 @@ def in_force(trainer: Any, plan: BatchPlan) -> dict[str, JSON]:  # noqa: ANN401 
         "betas": list(optimiser["betas"]),
         "max_grad_norm": arguments.max_grad_norm,
         "seed": arguments.seed,
-        "dtype": "bfloat16" if arguments.bf16 else "float32",
-        "activation_checkpointing": bool(arguments.activation_checkpointing),
+        "dtype": "bfloat16" if arguments.bf16 else _dtype_of(trainer),
+        "weights": _dtype_of(trainer),
+        "lora": plain(lora) if lora else None,
+        "batching": str(trainer.steps.batching.value),
+        "loss": getattr(trainer, "loss_kind", None),
+        "activation_checkpointing": bool(
+            arguments.activation_checkpointing or sharded.get("activation_checkpointing")  # FSDP does its own
+        ),
+        "activation_offload": bool(arguments.activation_offloading),
         "attention": str(trainer.model.config._attn_implementation),
         "device": str(arguments.device.type),
     }
 
 
-def _load(model: str) -> tuple[Any, Any]:
-    """Tokenizer and float32 model of a folder or Hub id. Raises ModelError."""
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-        loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot load the base model {model}: {error}") from error
-    if tokenizer.pad_token is None and tokenizer.eos_token is None:
-        raise ModelError(f"the tokenizer of {model} has neither a pad nor an eos token, so rows cannot be padded")
-    return tokenizer, loaded
-
-
-def _check_fit(attempt: Attempt, model: Any) -> None:  # noqa: ANN401 - transformers' models have no common typed base
-    """Raises ConfigError where rows hold ids or lengths that the model does not know."""
-    vocabulary = int(model.get_input_embeddings().num_embeddings)
-    context = int(getattr(model.config, "max_position_embeddings", 0)) or max(len(row) for row in attempt.rows)
-    for row in attempt.rows:
-        if max(row.input_ids) >= vocabulary or min(row.input_ids) < 0:
-            raise ConfigError(
-                f"training row {row.problem_id} holds token {max(row.input_ids)}, but {attempt.settings.model} has "
-                f"{vocabulary} tokens; the rows were made with another tokenizer"
-            )
-        if len(row) > context:
-            raise ConfigError(
-                f"training row {row.problem_id} has {len(row)} tokens, but {attempt.settings.model} has a context of "
-                f"{context}; set max_length to {context} and choose over_long"
-            )
+def _dtype_of(trainer: Any) -> str:  # noqa: ANN401 - as above
+    return str(trainer.accelerator.unwrap_model(trainer.model).dtype).removeprefix("torch.")
 
 
 def _last_checkpoint(folder: Path | None) -> Path | None:
@@ -206,26 +211,47 @@ def _last_checkpoint(folder: Path | None) -> Path | None:
     return None
 
 
-def _replay(checkpoint: Path, on_step: Callable[[Step], None]) -> int:
-    """Reports the steps that `checkpoint` already holds; returns how many."""
+def _replay(checkpoint: Path, attempt: Attempt, trainer: Any, listeners: Listeners) -> int:  # noqa: ANN401 - as above
+    """Reports what `checkpoint` already holds; returns its step."""
     state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    for logs in state["log_history"]:
-        on_step(step_of(logs))
+    if trainer.is_world_process_zero():
+        for record in records_of(state["log_history"], num_held_out=attempt.num_held_out):
+            listeners.replay(record)
     return int(state["global_step"])
 
 
-def _publish(trainer: Any, attempt: Attempt, hyperparameters: dict[str, JSON]) -> None:  # noqa: ANN401
-    account = {
-        "base_model": attempt.settings.model,
-        "hyperparameters": hyperparameters,
-        "num_rows": len(attempt.rows),
-        "num_tokens": sum(len(row) for row in attempt.rows),
-        "num_trained_tokens": sum(row.num_trained for row in attempt.rows),
-    }
-    with publishing(attempt.out) as folder:
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
-        trainer.processing_class.save_pretrained(folder)
-        (folder / MARKER).write_text(json.dumps(account, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+def _publish(trainer: Any, attempt: Attempt, folder: Path, finished: Finished) -> None:  # noqa: ANN401 - as above
+    """`out` and, where they are of another step, the weights beside it that `keep` does not name."""
+    weights, history, last = whole_weights(trainer), trainer.state.log_history, int(trainer.state.global_step)
+    if trainer.is_world_process_zero():
+        account: dict[str, JSON] = {
+            "base_model": attempt.settings.model,
+            "hyperparameters": finished.hyperparameters,
+            "parameters": finished.parameters,
+            "remarks": list(finished.remarks),
+            **attempt.data,
+        }
+        best = last
+        if attempt.num_held_out:
+            best = best_of(history)[0]
+            account["held_out"] = held_out_account(history, attempt.num_held_out)
+        keep = attempt.settings.keep
+        kept, other = (best, last) if keep == BEST else (last, best)
+        beside = other_output(attempt.out, keep)
+        for out, step in ((beside, other), (attempt.out, kept)):
+            if out == beside and other == kept:
+                remove_other(attempt.out, keep)
+                continue
+            with publishing(out) as partial:
+                if step == last:
+                    write_weights(trainer, weights, partial)
+                else:
+                    shutil.copytree(step_folder(folder / BEST, step), partial, dirs_exist_ok=True)
+                trainer.processing_class.save_pretrained(partial)
+                whose: dict[str, JSON] = {OTHER_OF: attempt.out.name} if out == beside else {}
+                text = json.dumps({**account, **whose, "step": step}, indent=2, sort_keys=True)
+                (partial / MARKER).write_text(text + "\n", encoding="utf-8")
+    wait_for_all()
 
 
 @contextmanager
@@ -236,7 +262,9 @@ def _quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft asks by the old name
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

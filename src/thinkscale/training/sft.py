@@ -4,30 +4,29 @@ The engine is TRL's SFTTrainer (training/attempt.py, training/trainer.py), loade
 module imports neither torch nor trl, so that plans and recipes can be read without them.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from thinkscale.errors import ConfigError, MissingExtraError, ModelError
 from thinkscale.keys import JSON, combined_key, content_key
-from thinkscale.records import Fate, Step
-from thinkscale.training.batches import BatchPlan, epoch_batches, padding_fraction, plan_batches
-from thinkscale.training.output import check_output
+from thinkscale.records import Fate, HeldOut, Step
+from thinkscale.training.batches import BatchPlan, plan_batches
+from thinkscale.training.fit import refuse_what_cannot_fit
+from thinkscale.training.held_out import split_held_out
+from thinkscale.training.log import TrainingLog
 from thinkscale.training.settings import SftSettings, check_settings
+from thinkscale.training.starting import (
+    Checkpoints,
+    both,
+    check_model,
+    check_outputs,
+    checkpoint_folder,
+    forget,
+    require_extra,
+    world_size,
+)
 from thinkscale.training.tokens import TokenStatistics, TrainingRow, fit_rows, token_statistics
-
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoints:
-    """Where and how often to save what an exact resume needs."""
-
-    folder: Path
-    every_steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +35,17 @@ class SftResult:
 
     out: Path
     steps: tuple[Step, ...]
+    held_out: tuple[HeldOut, ...]
+    """The rows that are not trained on, measured before, during and after; none where no row is held out."""
     fates: tuple[Fate, ...]
     statistics: TokenStatistics
     plan: BatchPlan
     padding_fraction: float
     hyperparameters: Mapping[str, JSON]
+    parameters: Mapping[str, JSON]
+    """`num_parameters` of the published model, and `num_trained` of the trained ones or of the adapters."""
+    remarks: tuple[str, ...]
+    """What is worth knowing of rows, model and outcome, and is no error (training/remarks.py)."""
     resumed_from_step: int
     seconds: float
     """Wall-clock time of the steps of this call, loading and saving left out."""
@@ -52,116 +57,93 @@ def train_sft(
     out: Path,
     on_step: Callable[[Step], None],
     *,
+    on_held_out: Callable[[HeldOut], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    log: TrainingLog | None = None,
+    on_remark: Callable[[str], None] | None = None,
 ) -> SftResult:
     """Trains on `rows` and writes model, tokenizer and `training.json` to the folder `out`, whole or not at all.
 
+    Where rows are held out, the weights that `keep` does not name lie beside it (see `other_output`).
+
     The loss of a step is the mean negative log-likelihood over the trained tokens of its whole effective batch.
-    `on_step` gets every step once, in order, in every call: steps that an interrupted call already made and
-    saved are replayed from the checkpoint. With `checkpoints`, a killed call is continued by the next one with
-    the same rows, settings and base weights, to the same weights; the folder is emptied at the end. Under torchrun
-    the first process alone calls `on_step` and writes `out`.
+    `on_remark` is told before the first step what is worth knowing. `on_step` gets every step once, in order, in
+    every call: steps that an interrupted call already made and saved are replayed from the checkpoint; `on_held_out`
+    likewise gets every measurement of the held-out rows. With `checkpoints`, a killed call is continued by the next
+    one with the same rows, settings and base weights, to the same weights; the folder is emptied at the end. Under
+    torchrun the first process alone reports and writes.
 
     Raises MissingExtraError, ModelError (base model not usable), DataError (no rows, or over-long ones, see
-    `fit_rows`), ConfigError (settings that cannot be met), StageError (the loss is not finite), StorageError.
+    `fit_rows`), ConfigError (settings that cannot be met, a GPU that is too small), StageError (the loss is not
+    finite, memory ran out), StorageError.
     """
     check_settings(settings)
-    _check_model(settings.model)
-    check_output(out)
-    plan = plan_batches(settings.effective_batch_size, settings.micro_batch_size, _world_size())
+    check_model(settings.model)
+    check_outputs(out, settings)
+    plan = plan_batches(settings.effective_batch_size, settings.micro_batch_size, world_size())
     fitted = fit_rows(rows, settings.max_length, settings.over_long)
-    statistics = token_statistics(fitted.rows)
-    _require_extra()
-    from thinkscale.training.attempt import Attempt, run_attempt
+    split = split_held_out(fitted.rows, settings.held_out_rows, settings.seed, prompt_of)
+    statistics = token_statistics(split.trained)
+    lengths = tuple(len(row) for row in split.trained)
+    refuse_what_cannot_fit(settings, lengths, world_size())
+    require_extra()
+    from thinkscale.training.attempt import Attempt, Listeners, run_attempt
+    from thinkscale.training.supervised import build_sft_trainer
 
-    checkpoint_folder = _checkpoint_folder(fitted.rows, settings, checkpoints)
+    rows_key = combined_key(content_key(row.problem_id, row.input_ids, row.trained) for row in fitted.rows)
+    folder = checkpoint_folder(settings, checkpoints, rows_key)
+    save_steps = checkpoints.every_steps if checkpoints else None
     steps: list[Step] = []
-
-    def record(step: Step) -> None:
-        steps.append(step)
-        on_step(step)
-
+    measured: list[HeldOut] = []
     attempt = Attempt(
-        rows=fitted.rows,
         settings=settings,
         plan=plan,
         out=out,
-        checkpoint_folder=checkpoint_folder,
-        save_steps=checkpoints.every_steps if checkpoints else None,
+        lengths=lengths,
+        data=_account(statistics),
+        num_held_out=len(split.held_out),
+        checkpoint_folder=folder,
+        save_steps=save_steps,
     )
-    finished = run_attempt(attempt, record)
-    if checkpoint_folder is not None:
-        shutil.rmtree(checkpoint_folder, ignore_errors=True)
+    listeners = Listeners(
+        on_step=both(steps.append, on_step),
+        on_held_out=both(measured.append, on_held_out),
+        log=log,
+        on_remark=on_remark,
+    )
+    build = partial(build_sft_trainer, split.trained, split.held_out, settings, plan, save_steps)
+    finished = run_attempt(attempt, build, listeners)
+    forget(folder)
     return SftResult(
         out=out,
         steps=tuple(steps),
-        fates=fitted.fates,
+        held_out=tuple(measured),
+        fates=(*fitted.fates, *split.fates),
         statistics=statistics,
         plan=plan,
-        padding_fraction=_padding(fitted.rows, settings, plan),
+        padding_fraction=padding_of(steps),
         hyperparameters=finished.hyperparameters,
+        parameters=finished.parameters,
+        remarks=finished.remarks,
         resumed_from_step=finished.resumed_from_step,
         seconds=finished.seconds,
     )
 
 
-def _require_extra() -> None:
-    try:
-        import datasets  # noqa: F401
-        import torch  # noqa: F401
-        import trl  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            f'training needs {error.name}, which is not installed; run: pip install "thinkscale[train]"'
-        ) from error
+def prompt_of(row: TrainingRow) -> tuple[int, ...]:
+    """The tokens before the first that is trained."""
+    return row.input_ids[: row.trained.index(True)] if True in row.trained else row.input_ids
 
 
-def _check_model(model: str) -> None:
-    """Raises ModelError naming what a model folder lacks. A Hub id is left to transformers."""
-    folder = Path(model)
-    if not folder.is_dir():
-        if folder.is_absolute() or model.count("/") != 1:
-            raise ModelError(f"there is no model folder {model}")
-        return
-    wanted = {"config.json": ("config.json",), "weights (model.safetensors)": _WEIGHTS}
-    wanted["a tokenizer (tokenizer.json)"] = _TOKENIZERS
-    missing = [what for what, names in wanted.items() if not any((folder / name).is_file() for name in names)]
-    if missing:
-        raise ModelError(f"{folder} is not a whole model folder: it lacks {', '.join(missing)}")
+def _account(statistics: TokenStatistics) -> dict[str, JSON]:
+    return {
+        "num_rows": statistics.num_rows,
+        "num_tokens": statistics.num_tokens,
+        "num_trained_tokens": statistics.num_trained_tokens,
+    }
 
 
-def _world_size() -> int:
-    """Processes that torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _padding(rows: Sequence[TrainingRow], settings: SftSettings, plan: BatchPlan) -> float:
-    lengths = [len(row) for row in rows]
-    batches = [
-        batch
-        for epoch in range(settings.epochs)
-        for batch in epoch_batches(
-            lengths,
-            plan.effective_batch_size,
-            settings.seed,
-            epoch,
-            by_length=settings.by_length,
-        )
-    ]
-    return padding_fraction(lengths, batches, plan.micro_batch_size)
-
-
-def _checkpoint_folder(
-    rows: Sequence[TrainingRow], settings: SftSettings, checkpoints: Checkpoints | None
-) -> Path | None:
-    """A folder of its own for this very training: the checkpoints of any other are never found in it."""
-    if checkpoints is None:
-        return None
-    if checkpoints.every_steps < 1:
-        raise ConfigError(f"checkpoints every {checkpoints.every_steps} steps; it must be at least 1")
-    model = Path(settings.model)
-    files = [model / name for name in _WEIGHTS if (model / name).is_file()]
-    stamps = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    rows_key = combined_key(content_key(row.problem_id, row.input_ids, row.trained) for row in rows)
-    key = content_key(settings, _world_size(), stamps, rows_key)
-    return checkpoints.folder / key[:16]
+def padding_of(steps: Sequence[Step]) -> float:
+    """The share of all computed positions that held no token; 0 where nothing was computed."""
+    computed = sum(step.num_tokens / (1 - step.padding) for step in steps)
+    return 1 - sum(step.num_tokens for step in steps) / computed if computed else 0.0

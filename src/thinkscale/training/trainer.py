@@ -1,121 +1,135 @@
-"""TRL's SFTTrainer with our batch order, our loss on the CPU, our steps out, and no telemetry.
+"""TRL's SFTTrainer with our steps, our loss and no telemetry.
 
-Imports torch and trl; only `training/attempt.py` imports this module, when a training begins.
+The loss of a step is the mean negative log-likelihood over the trained tokens of its whole effective batch. TRL's own
+also measures entropy and top-1 accuracy of every token in every step, on a CPU scores untrained tokens, and masks
+padding, which right-padded rows under causal attention need no mask for.
+
+Imports torch and trl; only `training/supervised.py` imports this module, when a training begins.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 import transformers
+from datasets import Dataset
 from trl.trainer.sft_trainer import SFTTrainer
 
-from thinkscale.errors import StageError
-from thinkscale.records import Step
-from thinkscale.training.batches import BatchPlan, epoch_batches
-from thinkscale.training.settings import SftSettings
+from thinkscale.errors import ConfigError
+from thinkscale.training.attention import decide_batching, implementation_of
+from thinkscale.training.batches import BatchPlan
+from thinkscale.training.chunked_loss import decide_loss, install_loss_head
+from thinkscale.training.collate import PassTensors, RowArrays
+from thinkscale.training.evaluation import HeldOutTrainer
+from thinkscale.training.packing import JOINED, Pass
+from thinkscale.training.probe import leak_in, loss_fault
+from thinkscale.training.settings import Batching, SftSettings
+from thinkscale.training.sharding import ManyProcesses
+from thinkscale.training.stepping import RowSizes, SteppingTrainer, StepSampler
+from thinkscale.training.tokens import TrainingRow
 
 IGNORED = -100
 """The label that torch's cross entropy leaves out."""
 
 
-class EpochSampler(torch.utils.data.Sampler[int]):
-    """`epoch_batches` as a sampler. accelerate calls `set_epoch` before each epoch, after a resume too."""
+class CompletionTrainer(ManyProcesses, HeldOutTrainer, SteppingTrainer, SFTTrainer):
+    """SFTTrainer over `rows`; `model` is the plain one, which TRL wraps in adapters if it is given some."""
 
-    def __init__(self, lengths: list[int], settings: SftSettings, plan: BatchPlan) -> None:
-        self.lengths = lengths
+    def __init__(
+        self,
+        rows: Sequence[TrainingRow],
+        settings: SftSettings,
+        plan: BatchPlan,
+        *,
+        model: Any,  # noqa: ANN401 - transformers' models have no common typed base
+        args: Any,  # noqa: ANN401 - SFTConfig
+        **arguments: Any,  # noqa: ANN401 - SFTTrainer's own
+    ) -> None:
         self.settings = settings
-        self.batch_size = plan.effective_batch_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        settings = self.settings
-        batches = epoch_batches(
-            self.lengths,
-            self.batch_size,
-            settings.seed,
-            self.epoch,
-            by_length=settings.by_length,
+        self.plan = plan
+        self.bare_model = model
+        self.arrays = RowArrays(rows)
+        sizes = RowSizes(tokens=self.arrays.lengths.tolist(), trained=self.arrays.num_trained.tolist())
+        args.dataset_kwargs = {"skip_prepare_dataset": True}
+        super().__init__(
+            StepSampler(sizes, settings, plan, decide_batching(settings, model)),
+            model=model,
+            args=args,
+            train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}),  # TRL wants one; none is read
+            **arguments,
         )
-        return (index for batch in batches for index in batch)
+        kind = decide_loss(settings.loss, model, self.args.device, adds_loss=self.aux_loss_enabled)
+        self.head = install_loss_head(model, kind)
+        self.add_callback(_Probing(self))
 
+    @property
+    def batching(self) -> Batching:
+        """How rows share passes; AUTO is decided."""
+        return self.steps.batching
 
-class CompletionTrainer(SFTTrainer):
-    """SFTTrainer with our batch order, no telemetry, and on one CPU process a loss without metrics."""
-
-    def __init__(self, sampler: EpochSampler, **arguments: Any) -> None:  # noqa: ANN401 - SFTTrainer's own arguments
-        self.sampler = sampler
-        super().__init__(**arguments)
+    @property
+    def loss_kind(self) -> str:
+        """`full`, `chunked` or `fused`."""
+        return self.head.kind
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""
 
-    def _get_train_sampler(self, train_dataset: object = None) -> EpochSampler:
-        return self.sampler
+    def pass_tensors(self, arrays: RowArrays, rows: Pass) -> PassTensors:
+        """One pass over `rows` of `arrays`, joined or padded as this training's passes are."""
+        if self.batching in JOINED:
+            return arrays.joined(rows, implementation_of(self.bare_model))
+        return arrays.padded(rows)
 
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:  # noqa: ANN401 - TRL's own signature
-        """The summed negative log-likelihood of the trained tokens over `num_items_in_batch`.
+    def collate(self, rows: Pass) -> Mapping[str, Any]:
+        found = self.pass_tensors(self.arrays, rows)
+        return {"inputs": found.inputs, "positions": found.positions, "targets": found.targets}
 
-        TRL's loss also measures entropy and top-1 accuracy on every step, and scores untrained tokens. On the
-        CPU that and the padding mask cost a fifth of the time (0.85 of a bare loop's tokens a second, against
-        1.0). Rows are padded on the right, so under causal attention no trained token sees padding, and the
-        mask changes nothing. Elsewhere TRL's fused head is kept: it saves memory.
-        """
-        alone = self.args.device.type == "cpu" and self.accelerator.num_processes == 1
-        if not alone or self.aux_loss_enabled or return_outputs or num_items_in_batch is None:
-            trl_loss = cast(Callable[..., Any], super().compute_loss)
-            return trl_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = inputs["labels"][:, 1:]
-        trained = labels != IGNORED
-        logits = model(input_ids=inputs["input_ids"], use_cache=False).logits[:, :-1][trained]
-        total = torch.nn.functional.cross_entropy(logits.float(), labels[trained], reduction="sum")
-        return total / num_items_in_batch
+    def pass_loss(self, model: torch.nn.Module, inputs: Mapping[str, Any]) -> torch.Tensor:
+        total, _ = self.head.losses(
+            model, inputs["inputs"], inputs["positions"], inputs["targets"], balance=self._balance()
+        )
+        return total
+
+    def _balance(self) -> float:
+        """What a pass's balance of experts counts beside its sum, so that in the step's loss it is a mean of passes."""
+        if not self.aux_loss_enabled or self.share is None:
+            return 0.0
+        passes = sum(1 for rows in self.share.passes if rows)
+        return float(self.router_aux_loss_coef) * self.share.weight / (self.plan.world_size * max(1, passes))
 
 
-class StepRecorder(transformers.TrainerCallback):
-    """Hands each logged step on; a loss that is not finite stops the training."""
+class _Probing(transformers.TrainerCallback):
+    """Before the first step: do rows stay apart, is the loss that of the logits? On every process alike.
 
-    def __init__(self, on_step: Callable[[Step], None]) -> None:
-        self.on_step = on_step
+    What `auto` chose and is found wrong gives way to what is slower and right; what was asked for is refused.
+    """
 
-    def on_log(
+    def __init__(self, trainer: CompletionTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(
         self,
         args: transformers.TrainingArguments,
         state: transformers.TrainerState,
         control: transformers.TrainerControl,
         **arguments: Any,  # noqa: ANN401 - transformers' own signature
     ) -> None:
-        logs: dict[str, float] = arguments["logs"]
-        if "grad_norm" not in logs or not state.is_world_process_zero:  # the summary at the end has none
-            return
-        step = step_of({**logs, "step": state.global_step})
-        if not (math.isfinite(step.loss) and math.isfinite(step.gradient_norm)):
-            raise StageError(
-                f"training step {step.step}: the loss is {step.loss} and the gradient norm {step.gradient_norm}; no "
-                f"model was written. Lower learning_rate (now {args.learning_rate}), or use dtype float32"
+        trainer, model = self.trainer, self.trainer.model_wrapped
+        settings = trainer.settings
+        rough = "bfloat16" in (settings.dtype, settings.weights)
+        fault = loss_fault(model, trainer.bare_model, trainer.head, rough=rough)
+        if fault and settings.loss != "auto":
+            raise ConfigError(f"{fault}; choose loss full")
+        if fault:
+            trainer.head = replace(trainer.head, kind="full")
+        leak = leak_in(model, trainer.bare_model, rough=rough) if trainer.batching in JOINED else None
+        if leak and settings.batching is not Batching.AUTO:
+            raise ConfigError(
+                f"batching {trainer.batching.value} with attention {implementation_of(trainer.bare_model)} on "
+                f"{type(trainer.bare_model).__name__}: {leak}. Choose batching by_length or auto, or attention sdpa, "
+                f"flash_attention_2 or flash_attention_3"
             )
-        self.on_step(step)
-
-
-def step_of(logs: dict[str, float]) -> Step:
-    """The step that one entry of transformers' log history tells of."""
-    return Step(
-        step=int(logs["step"]),
-        epoch=float(logs["epoch"]),
-        loss=float(logs["loss"]),
-        learning_rate=float(logs["learning_rate"]),
-        gradient_norm=float(logs["grad_norm"]),
-    )
+        if leak:
+            trainer.steps.batching = Batching.BY_LENGTH

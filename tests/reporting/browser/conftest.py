@@ -13,6 +13,7 @@ from tests.reporting.traces.small_run import Characters, write_many, write_table
 from thinkscale.records import Step
 from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.traces.inline import inline_traces
+from thinkscale.reporting.training import TrainingFacts
 from thinkscale.reporting.writing import write_report
 
 PLACES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
@@ -98,7 +99,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         Step(step=step, epoch=step / 10, loss=1 / (1 + step), learning_rate=1e-3, gradient_norm=1.0)
         for step in range(20)
     )
-    small = ReportData(title="Small", recipe="small", models=(), problems_by_benchmark={}, steps=steps)
+    trainings = (TrainingFacts(steps=steps),)
+    small = ReportData(title="Small", recipe="small", models=(), problems_by_benchmark={}, trainings=trainings)
     return report_with(out, small, write_tables(out / "tables"))
 
 

@@ -1,4 +1,4 @@
-"""Figures of the run itself: what the selection dropped, how the training went, what the sweep saved."""
+"""Figures of the run itself: what the selection dropped, what the sweep saved."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -63,41 +63,6 @@ def _bars(rows: Sequence[Row], colour: str, width: int, title: str) -> "alt.Laye
 def _number(value: object) -> float:
     assert isinstance(value, (int, float))
     return value
-
-
-def training_figure(data: ReportData) -> Figure | None:
-    """Loss at each logged step, and the learning rate under it."""
-    if not data.steps:
-        return None
-    import altair as alt
-
-    rows: list[Row] = [
-        {"step": item.step, "epoch": item.epoch, "loss": item.loss, "rate": item.learning_rate} for item in data.steps
-    ]
-    x = alt.X("step:Q", title="step").axis(format=",d", grid=False, tickCount=10).scale(nice=False)
-    bare = alt.X("step:Q", title=None).axis(labels=False, grid=False, tickCount=10).scale(nice=False)
-    tips = [alt.Tooltip("step:Q"), alt.Tooltip("epoch:Q", format=".2f"), alt.Tooltip("loss:Q", format=".4f")]
-    chart = alt.Chart(data_of(rows), width=760)
-    loss = alt.Y("loss:Q", title="training loss").scale(zero=False).axis(tickCount=6)
-    rate = alt.Y("rate:Q", title="learning rate").axis(tickCount=3, format=".1e")
-    upper = chart.mark_line(color=BLUE, strokeWidth=1.6, point=_dots(data)).encode(bare, loss, tooltip=tips)
-    lower = chart.mark_line(color=COLOURS[5], strokeWidth=1.6).encode(x, rate)
-    first, last = data.steps[0], data.steps[-1]
-    return Figure(
-        name="training",
-        title="Loss and learning rate",
-        caption=f"Loss from {first.loss:.3f} at step {first.step} to {last.loss:.3f} at step {last.step} "
-        f"({last.epoch:.2f} epochs), as logged; with the learning rate.",
-        alt="Training loss and learning rate against the step.",
-        spec=finished(alt.vconcat(upper.properties(height=220), lower.properties(height=70), spacing=12)),
-    )
-
-
-def _dots(data: ReportData) -> "alt.OverlayMarkDef | bool":
-    """Dots on the line while they can be told apart."""
-    import altair as alt
-
-    return alt.OverlayMarkDef(size=28, color=BLUE) if len(data.steps) <= 60 else False
 
 
 SEPARATE, SHARED, ANSWERS = "separate run for each cell", "shared prefixes: thinking", "shared prefixes: answers"

@@ -12,6 +12,7 @@ from thinkscale.reporting.wording import (
     count,
     difference,
     judgement,
+    loss,
     method_name,
     percent,
     setting,
@@ -30,6 +31,7 @@ def findings(data: ReportData, analysis: Analysis) -> list[str]:
         *_wait_findings(data, analysis),
         *_fall_findings(data, analysis),
         *_saving_findings(data),
+        *_training_findings(data),
         *_selection_findings(data),
     ]
 
@@ -45,6 +47,19 @@ def _base_findings(data: ReportData, analysis: Analysis) -> Iterator[str]:
                 f"the base model {item.first.model} {percent(item.paired.first)} ({_how(item.first)}): "
                 f"{difference(item.paired)}, {judgement(item.paired, item.beyond_noise)}."
             )
+
+
+def _training_findings(data: ReportData) -> Iterator[str]:
+    for facts in data.trainings:
+        if not facts.steps:
+            continue
+        first, last = facts.steps[0], facts.steps[-1]
+        text = f"In {count(len(facts.steps))} steps of training the loss went from {loss(first.loss)} to "
+        text += loss(last.loss)
+        if best := facts.best:
+            text += f"; on {count(best.num_rows)} held-out rows from {loss(facts.held_out[0].loss)} to "
+            text += f"{loss(facts.held_out[-1].loss)}, the least being {loss(best.loss)} at step {count(best.step)}"
+        yield f"{text}."
 
 
 def _how(cell: Cell) -> str:

@@ -76,3 +76,8 @@ SAMPLES = (
     "answer that a wait turned each way, drawn at random (seed {seed}) among all that fit. Text that we put into the "
     "thinking (wait strings) is marked; everything else in it is the model's."
 )
+HELD_OUT = (
+    "Rows of the training set that were kept from training, drawn by seed. The loss is the mean over their trained "
+    "tokens; foreseen are tokens that were the model's likeliest. They tell of learning by heart, not of solving "
+    "problems."
+)

@@ -1,4 +1,4 @@
-"""The sections about the run: savings, selection, training, samples, provenance."""
+"""The sections about the run: savings, selection, samples, provenance."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -125,14 +125,6 @@ def _label_tables(data: ReportData) -> list[Table]:
         headers = (name.replace("_", " "), "rows", "share")
         tables.append(Table(title=f"Selected rows by {name}", headers=headers, rows=tuple(rows), num_words=1))
     return tables
-
-
-def training_section(data: ReportData, figures: Figures) -> Section | None:
-    """The loss curve."""
-    if "training" not in figures:
-        return None
-    text = f"{count(len(data.steps))} logged steps."
-    return Section(anchor="training", title="Training", blocks=(Text(text=text), Drawing(figure=figures["training"])))
 
 
 def samples_section(data: ReportData) -> Section | None:
