@@ -238,7 +238,7 @@ def test_sky_t1s_simpo_is_what_llama_factory_and_axolotl_are_told(
         (("--to", "trl", "--method", "simpo", "--model", "m"), "trl has no command for SimPO"),
         (("--to", "trl", "--method", "orpo", "--model", "m"), "there is no such method; there are sft, dpo, simpo"),
         (("--to", "trl", "--method", "dpo"), "name it with --model"),
-        (("--to", "messages", "--method", "sft"), "`messages` is no list of turns"),
+        (("--to", "messages", "--method", "sft"), "no `messages`; a training example has turns"),
     ],
 )
 def test_what_pairs_cannot_be_handed_over_as_is_refused(

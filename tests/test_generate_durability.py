@@ -8,11 +8,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.generating import MODEL, Terminal, asking, end_children, says, started, teacher, write_problems
+from tests.ports import lasting_port
 from thinkscale.engines.scripted.backend import ScriptedBackend
 from thinkscale.engines.scripted.faults import Fault, FaultPlan
 from thinkscale.engines.scripted.options import ServerOptions
@@ -97,8 +99,8 @@ def test_a_signal_ends_the_run_with_a_message_and_the_same_command_goes_on(
 @pytest.mark.slow
 def test_a_server_that_goes_away_and_comes_back_costs_what_was_in_flight(terminal: Terminal, tmp_path: Path) -> None:
     problems, run = write_problems(tmp_path / "p.jsonl", 24), tmp_path / "run"
-    with teacher(SLOW) as server:
-        port = int(server.url.rsplit(":", 1)[1].split("/")[0])
+    port = lasting_port()
+    with teacher(replace(SLOW, port=port)) as server:
         child = started(*asking(problems, server, run, "--cache", "none"))
         wait_until(lambda: num_done(server) >= 8, child)
     first = num_done(server)

@@ -161,6 +161,7 @@ def test_fresh_discards_what_was_made_of_the_changed_stage(out: Path, tmp_path: 
         assert len(list(run.rows(Example))) == 20
 
 
+@pytest.mark.slow
 def test_the_seed_decides_what_an_evaluation_samples(tmp_path: Path) -> None:
     rows = [{"id": start, "question": f"Compute {start} a+5 b*3 modulo 10.", "answer": 0} for start in range(4)]
     write_rows(tmp_path / "own.jsonl", rows)  # type: ignore[arg-type]

@@ -36,6 +36,7 @@ def test_the_papers_training_has_315_steps_and_fits_16_gpus_but_not_8_of_40_gb(t
     code, text, _ = typed("plan", "s1-32b", "--device", "H100 80GB", "--gpus", "16")
     assert code == 0
     assert "315 steps of 16 rows" in text
+    assert "at most 32,768 tokens a pass and 1 pass a step" in text
     assert "of the 79.6 of H100 80GB: fits" in text
     code, text, _ = typed("plan", "s1-32b", "--device", "A100 40GB", "--gpus", "8")
     assert code == 0, "a plan reports; only a training refuses"
@@ -67,6 +68,12 @@ def test_rows_that_are_not_there_yet_are_taken_to_be_s1ks_and_the_pass_as_long_a
     assert plan.largest_pass_tokens == 32768
     by_hand = training_flops_per_token(plan.shape, token_weighted_length(plan.rows.lengths))
     assert plan.flops == pytest.approx(by_hand * sum(plan.rows.lengths) * 5)
+
+
+def test_passes_are_those_of_a_step() -> None:
+    assert planned("s1-3b").passes == 16, "one row at a time"
+    assert planned("s1-3b", machine=Machine(card=H100.card, gpus=4)).passes == 4
+    assert planned("s1-3b", "train.micro_batch_size=null", "train.max_length=6000").passes > 10
 
 
 def test_changes_that_are_set_change_the_verdict() -> None:

@@ -84,6 +84,7 @@ def test_the_shown_pairs_are_what_the_model_will_see(command: Command, pairs: Pa
         (("simpo", "PAIRS", "--out", "OUT", *FAST, "--max-length", "16"), "8 of 8 pairs are longer than max_length 16"),
         (("dpo", "PAIRS", "--out", "OUT", *FAST, "--set", "prefer.loss_type=simpo"), "there is no DPO loss 'simpo'"),
         (("dpo", "PAIRS", "--out", "OUT", *FAST, "--set", "prefer.los_type=ipo"), "did you mean prefer.loss_type"),
+        (("dpo", "PAIRS", "--out", "OUT", *FAST, "--set", "prefer.method=simpo"), "train dpo is asked for, and --set"),
         (("simpo", "nowhere.jsonl", "--out", "OUT", *FAST), "neither a run nor a table of pairs"),
     ],
 )

@@ -154,7 +154,7 @@ def test_a_model_without_a_run_has_its_log_and_no_evaluation(bare: Path, tmp_pat
     dry(bare, tmp_path / "out", thinking_format="think_tags")
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "This model was not evaluated by the run that made it." in text
-    assert "`base`, taught to think before it answers" in text  # a folder's name is no Hub id
+    assert "A model named `base`, taught to think before it answers" in text  # a folder's name is no Hub id
     assert "base_model" not in text.split("---\n", 2)[1]
     assert "- On 4 held-out rows it went from 1.750 at step 2 to 1.750 at step 2" in text
     assert "tokenizer(prompt + '<think>\\n'" in text
@@ -168,6 +168,16 @@ def test_the_student_of_a_run_knows_its_run(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "alone" / "README.md").read_bytes() == (tmp_path / "whole" / "README.md").read_bytes()
 
 
+def test_a_card_of_preferences_speaks_of_them_and_the_labs_model_has_its_name(bare: Path, tmp_path: Path) -> None:
+    account = json.loads((bare / "training.json").read_text())
+    account |= {"base_model": model_path("lab"), "method": "dpo"}
+    (bare / "training.json").write_text(json.dumps(account))
+    dry(bare, tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "A model named `lab`, trained to prefer the chosen one of two replies: DPO on pairs." in text
+    assert "taught to think" not in text
+
+
 def test_a_card_that_a_person_wrote_is_kept(bare: Path, tmp_path: Path) -> None:
     (bare / "README.md").write_text("# Mine\n")
     dry(bare, tmp_path / "out")
@@ -175,7 +185,8 @@ def test_a_card_that_a_person_wrote_is_kept(bare: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_known_format_the_card_does_not_say_how_to_prompt(bare: Path, tmp_path: Path) -> None:
-    dry(bare, tmp_path / "out")
+    assert "--thinking-format" in dry(bare, tmp_path / "out")
+    assert "--thinking-format" not in dry(bare, tmp_path / "told", thinking_format="s1")
     assert "How to prompt" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="there is no thinking format 'own'"):
         dry(bare, tmp_path / "other", thinking_format="own")

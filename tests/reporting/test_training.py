@@ -1,5 +1,6 @@
 """The training in the report: figures that hold what was logged, and sentences whose numbers are worked out by hand."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from thinkscale.reporting.data import ReportData
 from thinkscale.reporting.document import Bullets, Table
 from thinkscale.reporting.figures.training_charts import loss_figure, rewards_figure, speed_figure
 from thinkscale.reporting.sections.training_section import training_section, training_told
-from thinkscale.reporting.theme import Figure
+from thinkscale.reporting.theme import Figure, svg
 from thinkscale.reporting.training import TrainingFacts, facts_of_log, smoothed
 from thinkscale.reporting.writing import write_report
 from thinkscale.training.log import Entry, Readings
@@ -171,6 +172,13 @@ def test_preference_training_shows_rewards_margin_and_order() -> None:
         "of the chosen replies fell by 0.300: the margin grows by what is unlearned." in told
     )
     assert training_section(facts, {}).title == "Preference training"
+
+
+def test_few_steps_have_each_number_once_on_the_axis() -> None:
+    figure = loss_figure(OLD)
+    assert figure is not None
+    axis = svg(figure).rpartition(">step<")[0].rpartition("role-axis-label")[2]
+    assert re.findall(r"<text[^>]*>(\d+)</text>", axis) == ["1", "2", "3"]
 
 
 def test_many_steps_are_drawn_thin_with_their_mean() -> None:

@@ -93,6 +93,7 @@ def test_a_cut_zstd_file_is_refused(tmp_path: Path, content: bytes) -> None:
         list(read_rows(tmp_path / "x.jsonl.zst"))
 
 
+@pytest.mark.slow
 def test_highly_compressed_zstd_is_read_in_bounded_pieces(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(b"\n" * (64 << 20) + b"{}\n"))
     assert [row.place.rpartition(":")[2] for row in read_rows(tmp_path / "x.jsonl.zst")] == [str((64 << 20) + 1)]

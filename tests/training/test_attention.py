@@ -215,6 +215,22 @@ def test_under_auto_such_a_training_pads_instead(
     assert [step.padding for step in right.steps] == [0.0, 0.0]
     assert min(step.padding for step in padded.steps) > 0
     assert [step.loss for step in padded.steps] == pytest.approx([step.loss for step in right.steps], abs=1e-5)
+    assert not [text for text in right.remarks if "batching" in text]
+    assert [text for text in padded.remarks if "sees the one before it" in text and "batching by_length" in text]
+
+
+def test_where_auto_pads_because_of_the_model_it_says_so(base_model: Path) -> None:
+    from thinkscale.training.attention import why_padded
+
+    auto = SftSettings(model="m")
+    model = loaded(base_model)
+    assert why_padded(auto, model) == ()
+    model.set_attn_implementation("eager")
+    assert "by eager, which pays" in why_padded(auto, model)[0]
+    assert why_padded(replace(auto, attention="eager"), model) == ()  # as asked for
+    model.config.layer_types = ["linear_attention", "full_attention"]
+    assert "layers of linear_attention" in why_padded(auto, model)[0]
+    assert why_padded(replace(auto, batching=Batching.BY_LENGTH), model) == ()
 
 
 def test_a_loss_that_is_not_that_of_the_logits_gives_way_under_auto_and_is_refused_if_asked_for(
@@ -237,6 +253,7 @@ def test_a_loss_that_is_not_that_of_the_logits_gives_way_under_auto_and_is_refus
         train_sft(rows, replace(settings, loss="chunked"), tmp_path / "out", lambda _step: None)
     found = train_sft(rows, settings, tmp_path / "auto", lambda _step: None)
     assert found.hyperparameters["loss"] == "full"
+    assert [text for text in found.remarks if "loss chunked gives" in text and "loss full" in text]
     assert [step.loss for step in found.steps] == [step.loss for step in right.steps]
 
 

@@ -13,6 +13,7 @@ from thinkscale.errors import ConfigError
 from thinkscale.training.free_gpus import Gpu, parse_gpus, read_gpus, reserved, visible_gpus
 from thinkscale.training.launch import trained_on
 from thinkscale.training.settings import SftSettings
+from thinkscale.training.sft import train_sft
 
 UUIDS = tuple(f"GPU-{digit * 8}-1111-2222-3333-444444444444" for digit in "abcd")
 
@@ -54,6 +55,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("used", "is_free"), [(512, True), (40960, False)])
+def test_what_this_process_keeps_open_is_no_other_training(machine: Path, used: int, is_free: bool) -> None:
+    (machine / "gpus").write_text(f"0, {UUIDS[0]}, NVIDIA H100 80GB HBM3, 81559, {used}, Disabled\n")
+    (machine / "processes").write_text(f"{UUIDS[0]}, {os.getpid()}, python, {used}\n")
+    found = read_gpus()
+    assert found is not None
+    assert found[0].is_free is is_free
+    assert ("by this process" in found[0].account()) is not is_free
+
+
 def test_a_gpu_is_free_without_processes_and_with_little_memory_in_use(machine: Path) -> None:
     found = read_gpus()
     assert found is not None
@@ -75,7 +86,7 @@ def test_a_gpu_is_free_without_processes_and_with_little_memory_in_use(machine: 
 
 
 def test_the_owner_of_a_process_is_named_where_the_system_knows_him() -> None:
-    me = os.getpid()
+    me = os.getppid()
     (gpu,) = parse_gpus(f"0, {UUIDS[0]}, NVIDIA A100, 81920, 900, [N/A]\n", f"{UUIDS[0]}, {me}, [Not Found], [N/A]\n")
     import pwd
 
@@ -275,7 +286,7 @@ def test_without_nvidia_smi_and_gpus_one_process_trains_on_the_cpu(
         ExitStack().enter_context(reserved(2))
 
 
-def test_one_process_is_shown_a_free_gpu_alone_and_told_where_torch_cannot_use_it(
+def test_one_process_trains_on_the_cpu_where_torch_cannot_use_the_free_gpu_and_is_told(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
@@ -289,10 +300,25 @@ def test_one_process_is_shown_a_free_gpu_alone_and_told_where_torch_cannot_use_i
 
     said: list[str] = []
     shown = trained_on(None, train, said.append)([], SftSettings(model="m"), machine / "out", print)
-    assert shown == UUIDS[1]
+    assert shown == "0,1,3"  # what later stages see is as it was
     assert said[0] == "training on GPU 1"
     assert "cannot use the GPU: training on the CPU" in said[1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     on_cpu = SftSettings(model="m", device="cpu")
     assert trained_on(None, train, said.append)([], on_cpu, machine / "out", print) == "0"
     assert len(said) == 2
+
+
+@pytest.mark.lab
+def test_one_process_on_a_gpu_is_another_than_this_one_so_that_the_gpu_is_free_afterwards(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The torch of this machine sees no GPU, which the process that was started says."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"1 GPUs were taken, but torch .* sees 0"):
+        trained_on(None, train_sft)([], SftSettings(model="m"), machine / "out", print)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"

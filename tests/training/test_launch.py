@@ -14,11 +14,11 @@ import pytest
 
 from thinkscale.errors import ConfigError, DataError, MissingExtraError, StageError
 from thinkscale.records import HeldOut, Step
-from thinkscale.training.launch import trained_on
+from thinkscale.training.launch import Call, _elsewhere, trained_on
 from thinkscale.training.log import Entry, TrainingLog, read_log
 from thinkscale.training.settings import SftSettings
 from thinkscale.training.sft import SftResult, train_sft
-from thinkscale.training.starting import Checkpoints
+from thinkscale.training.starting import Checkpoints, is_first_process, is_rank, world_size
 from thinkscale.training.tokens import TrainingRow
 
 pytest.importorskip("trl", reason="needs the extra `train`")
@@ -107,6 +107,34 @@ def test_under_torchrun_this_process_is_one_of_its(
         assert trained_on(processes, train)(rows, settings, tmp_path / "out", ignore) == os.getpid()
     with pytest.raises(ConfigError, match="torchrun started 2 processes, but 4 are asked for"):
         trained_on(4, train)(rows, settings, tmp_path / "out", ignore)
+
+
+@pytest.mark.lab
+@pytest.mark.usefixtures("scratch")
+def test_one_process_of_its_own_as_on_a_gpu_makes_the_steps_and_weights_of_this_one(
+    settings: SftSettings, rows: list[TrainingRow], tmp_path: Path
+) -> None:
+    here = train_sft(rows, settings, tmp_path / "here", ignore)
+    heard: list[Step] = []
+    call = Call(rows, settings, tmp_path / "there", heard.append)
+    there: SftResult = _elsewhere(train_sft, call, 1, ())
+    assert there.steps == here.steps == tuple(heard)
+    assert there.hyperparameters == here.hyperparameters
+    assert not there.hyperparameters["sharded"]
+    written = [(folder / "model.safetensors").read_bytes() for folder in (here.out, there.out)]
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("given", [{"WORLD_SIZE": "4"}, {"WORLD_SIZE": "4", "RANK": "1"}])
+def test_variables_of_a_scheduler_alone_make_no_rank(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert (is_rank(), world_size(), is_first_process()) == (False, 1, True)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert (is_rank(), world_size(), is_first_process()) == (True, 4, False)
 
 
 def test_a_missing_extra_is_said_before_anything_starts(

@@ -75,6 +75,16 @@ def test_adapters_are_counted_and_alone_have_gradients() -> None:
     assert parts["adapters"] == parts["gradients"] == 4 * 29_933_568
 
 
+def test_adapters_on_layers_by_other_names_are_not_taken_for_all_weights() -> None:
+    """A name that is not known counts as the largest layer, rank x (2,048 + 11,008) in each of 36."""
+    assert adapter_parameters(THREE_BILLION, 4, ("self_attn.q_proj",)) == 36 * 4 * (2048 + 2048)
+    assert adapter_parameters(THREE_BILLION, 4, ("qkv_proj",)) == 36 * 4 * (2048 + 11008)
+    known, unknown = (settings(lora=Lora(rank=4, targets=(name,))) for name in ("up_proj", "gate_up_proj"))
+    load = Load(tokens=1000, scored=1000, longest=1000)
+    least = estimate_memory(THREE_BILLION, known, load).total
+    assert least <= estimate_memory(THREE_BILLION, unknown, load).total < 1.1 * least
+
+
 def test_full_logits_are_what_a_big_vocabulary_costs() -> None:
     changes: dict[str, object] = {"weights": "bfloat16", "activation_checkpointing": True}
     long = Load(tokens=32768, scored=32768, longest=32768, passes=2)

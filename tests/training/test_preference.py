@@ -19,7 +19,7 @@ from thinkscale.records import Step
 from thinkscale.training.batches import plan_batches
 from thinkscale.training.output import MARKER
 from thinkscale.training.preference import train_preference
-from thinkscale.training.preference_settings import DPO_LOSSES, Method, PreferenceSettings, check_preference
+from thinkscale.training.preference_settings import DPO_LOSSES, SORTED, Method, PreferenceSettings, check_preference
 from thinkscale.training.settings import Batching, Lora, Schedule
 from thinkscale.training.starting import Checkpoints
 
@@ -223,6 +223,7 @@ def test_a_killed_run_continues_to_identical_weights(
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_a_process_killed_outright_is_continued_by_another(settings: PreferenceSettings, tmp_path: Path) -> None:
     plain = {
         "method": settings.method.value,
@@ -328,6 +329,7 @@ def test_held_out_pairs_are_measured_before_during_and_after(settings: Preferenc
     assert before.rejected_reward == pytest.approx(sum(rejected) / 4, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_logits_of_a_pass_never_stand_whole(simpo: PreferenceSettings, tmp_path: Path) -> None:
     """The largest tensor of forward and backward, under a vocabulary that dwarfs everything else."""
     import torch
@@ -380,6 +382,8 @@ def test_training_json_says_method_and_pairs(settings: PreferenceSettings, tmp_p
 def test_every_other_loss_of_trl_trains(loss: str, dpo: PreferenceSettings, tmp_path: Path) -> None:
     smoothing = 0.1 if loss in ("robust", "exo_pair") else 0.0
     settings = replace(dpo, loss_type=loss, label_smoothing=smoothing, learning_rate=1e-3)
+    if loss in SORTED:
+        settings = replace(settings, micro_batch_size=settings.effective_batch_size)
     result = train_preference(random_pairs(8), settings, tmp_path / "out", ignore)
     assert result.steps[-1].loss < result.steps[0].loss
 
@@ -396,6 +400,9 @@ def test_every_other_loss_of_trl_trains(loss: str, dpo: PreferenceSettings, tmp_
         ("dpo", {"loss_type": "exo_pair"}, "above 0.0"),
         ("dpo", {"loss_type": "robust", "label_smoothing": 0.5}, "below 0.5"),
         ("dpo", {"loss_type": "aot", "micro_batch_size": 4}, "a step must be one forward pass"),
+        ("dpo", {"loss_type": "aot"}, "a step must be one forward pass"),  # packed: passes of max_length tokens
+        ("dpo", {"loss_type": "aot", "micro_batch_size": 8, "micro_batch_tokens": 64}, "no micro_batch_tokens"),
+        ("dpo", {"loss_type": "aot", "micro_batch_size": 8, "batching": Batching.PACKED}, "other than packed"),
         ("simpo", {"loss_type": "ipo"}, "SimPO has one loss"),
         ("simpo", {"label_smoothing": 0.5}, "below 0.5"),
         ("simpo", {"lora": Lora(dropout=0.1)}, "lora.dropout has no effect"),

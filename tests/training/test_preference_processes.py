@@ -16,6 +16,7 @@ from thinkscale.training.settings import Lora
 pytest.importorskip("trl", reason="needs the extra `train`")
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.parametrize(
     ("method", "sharding", "lora"),

@@ -48,6 +48,7 @@ def test_the_learning_rate_of_each_step_is_that_of_the_formula(
     assert [step.learning_rate for step in result.steps] == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_thousand_rows_are_the_papers_315_steps_with_16_of_warm_up(base_model: Path, tmp_path: Path) -> None:
     """s1: 5 epochs of 1,000 rows in batches of 16 are 5 * 63 = 315 steps; 5% of them, 15.75, are rounded up."""
     rows = [build_row(f"p{index}", [3 + index % 50], [4 + index % 40, 2]) for index in range(1000)]

@@ -222,6 +222,7 @@ def test_a_killed_run_continues_to_identical_weights(
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 def test_a_process_killed_outright_is_continued_by_another(
     settings: SftSettings, rows: list[TrainingRow], tmp_path: Path
@@ -293,6 +294,7 @@ def test_the_hyperparameters_in_force_are_those_asked_for(
         "micro_batch_size": 16,
         "accumulation_steps": 1,
         "world_size": 1,
+        "sharded": False,
         "optimiser": "AdamW",
         "learning_rate": 1e-5,
         "lr_scheduler": "cosine",
@@ -351,6 +353,12 @@ def test_a_folder_is_replaced_only_where_a_training_made_it(
     first = weights(tmp_path / "out")
     train_sft(rows, replace(settings, seed=1), tmp_path / "out", ignore)
     assert weights(tmp_path / "out") != first
+    beside = tmp_path / ".out.v2.4711.partial"  # another training's, to `out.v2`
+    beside.mkdir()
+    (tmp_path / ".out.4711.partial").mkdir()
+    train_sft(rows, settings, tmp_path / "out", ignore)
+    assert beside.is_dir()
+    assert not (tmp_path / ".out.4711.partial").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep me")
     with pytest.raises(ConfigError, match="was not made by a training"):

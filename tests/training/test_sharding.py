@@ -18,6 +18,7 @@ import pytest
 from tests.training.conftest import VOCABULARY
 from thinkscale.errors import ConfigError, StageError
 from thinkscale.records import to_row
+from thinkscale.training.output import MARKER
 from thinkscale.training.settings import Lora, SftSettings
 from thinkscale.training.sft import SftResult, train_sft
 from thinkscale.training.tokens import TrainingRow, build_row
@@ -154,6 +155,9 @@ def test_shards_are_shards_and_halve_what_a_process_holds(name: str, together: P
 
 
 def test_copies_are_whole_in_each_process(together: Path) -> None:
+    for name in ("sharded", "copied"):
+        account = json.loads((together / name / MARKER).read_text())
+        assert account["hyperparameters"]["sharded"] is (name == "sharded")
     for seen, sharded in zip(facts(together, "copied"), facts(together, "sharded"), strict=True):
         assert (seen["kind"], seen["num_sharded"]) == ("MULTI_CPU", 0)
         assert seen["weight_bytes"] == sum(found["weight_bytes"] for found in facts(together, "sharded"))

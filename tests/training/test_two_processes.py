@@ -39,6 +39,7 @@ train_sft(rows, settings, folder / "two", kill, checkpoints=Checkpoints(folder=f
 """
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("lora", [None, Lora(rank=4)])
@@ -86,6 +87,7 @@ def test_two_processes_measure_and_keep_what_one_does_also_after_a_kill(
     assert hand_computed_loss(tmp_path / "two.last", held_out) == pytest.approx(two.held_out[-1].loss, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 def test_bfloat16_weights_are_rounded_alike_in_copies_and_apart_in_shards(
@@ -112,6 +114,7 @@ def test_bfloat16_weights_are_rounded_alike_in_copies_and_apart_in_shards(
         assert measured == pytest.approx(result.held_out[-1].loss, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.timeout(600)
 def test_a_loss_that_is_not_finite_ends_both_processes(

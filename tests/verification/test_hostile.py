@@ -250,6 +250,7 @@ def undecided(mutants: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [pair for pair in mutants if compare(*pair).outcome is Outcome.UNDECIDED]
 
 
+@pytest.mark.slow
 def test_the_rules_survive_10000_mutated_answers(mutants: list[tuple[str, str]]) -> None:
     worst = 0.0
     for number, (answer, reference) in enumerate(mutants):

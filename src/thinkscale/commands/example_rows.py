@@ -41,6 +41,8 @@ def read_examples(source: Path) -> Iterator[Example]:
 
 def _example(values: Mapping[str, JSON], place: str) -> Example:
     turns = values.get("messages")
+    if turns is None:
+        raise DataError(f"{place}: no `messages`; a training example has turns with `role` and `content` there")
     turns = json.loads(turns) if isinstance(turns, str) else turns
     if isinstance(turns, list) and not any(isinstance(turn, dict) and turn.get("trained") for turn in turns):
         turns = [*turns[:-1], {**turns[-1], "trained": True}] if turns and isinstance(turns[-1], dict) else turns

@@ -69,6 +69,7 @@ class TrainingPlan:
     padding: float
     largest_pass_tokens: int
     passes: int
+    """Of one process in one step, at most."""
     flops: float
     """Of the whole training, recomputation not counted."""
     seconds: float | None
@@ -132,7 +133,7 @@ def _plan(settings: SftSettings, shape: ModelShape, rows: RowLengths, machine: M
         epoch_tokens=sum(lengths),
         padding=padding_fraction(lengths, passes, batching_of(settings)),
         largest_pass_tokens=load.tokens,
-        passes=load.passes,
+        passes=max(len(own) for step in passes for own in step),
         flops=flops,
         seconds=flops / (peak * machine.gpus * ASSUMED_UTILIZATION) if peak else None,
         memory=memory,
@@ -221,7 +222,7 @@ def training_json(plan: TrainingPlan) -> dict[str, JSON]:
         "peak_bytes": plan.memory.total,
         "moments": {moment.name: moment.total for moment in plan.memory.moments},
         "fits": plan.is_fitting,
-        "remedies": [asdict(remedy) | {"text": remedy_text(remedy)} for remedy in plan.remedies],
+        "remedies": [asdict(remedy) | {"text": remedy_text(remedy, plan.settings)} for remedy in plan.remedies],
     }
 
 
@@ -234,9 +235,10 @@ def training_line(plan: TrainingPlan) -> str:
 def training_text(plan: TrainingPlan) -> Iterator[str]:
     """The plan as lines."""
     settings, machine, load = plan.settings, plan.machine, plan.largest_pass_tokens
+    passes = "1 pass" if plan.passes == 1 else f"{plan.passes} passes"
     yield (
         f"{len(plan.rows.lengths):,} rows of {plan.epoch_tokens:,} tokens, {100 * plan.padding:.1f}% padding, at most "
-        f"{load:,} tokens a pass and {plan.passes} pass(es) a step; rows are {plan.rows.source}"
+        f"{load:,} tokens a pass and {passes} a step; rows are {plan.rows.source}"
     )
     yield (
         f"{plan.shape.num_parameters:,} parameters, computed in {_mode_text(settings, machine.gpus)}; "
@@ -263,7 +265,7 @@ def _memory_text(plan: TrainingPlan) -> Iterator[str]:
     yield f"  {memory.total / GIB:8.2f} GiB  in all, of the {card.memory_gib:.1f} of {card.name}: {verdict}"
     if plan.remedies:
         yield "what would fit, the cheapest first:"
-        yield from (f"  {remedy_text(remedy)}" for remedy in plan.remedies)
+        yield from (f"  {remedy_text(remedy, plan.settings)}" for remedy in plan.remedies)
     elif not plan.is_fitting:
         yield "no change that is known here would make it fit"
 

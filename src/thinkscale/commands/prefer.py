@@ -109,7 +109,10 @@ def asked(method: str, source: Path, options: TrainOptions) -> Preference:
         },
         "prefer": {"method": method, **options.settings},
     }
-    return settings_of(Preference, made, options.overrides, option_of).value
+    wanted = settings_of(Preference, made, options.overrides, option_of).value
+    if wanted.prefer.method != method:
+        raise ConfigError(f"train {method} is asked for, and --set prefer.method={wanted.prefer.method}; leave one out")
+    return wanted
 
 
 def _model_of(source: Path, of_run: Recipe | None) -> str:

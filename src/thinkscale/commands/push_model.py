@@ -19,6 +19,7 @@ from typing import TypeVar
 from thinkscale.commands.card_facts import card_facts, recipe_of_folder
 from thinkscale.commands.push_options import PushOptions, dry_folder
 from thinkscale.credentials import redact
+from thinkscale.engines.catalogue import model_path
 from thinkscale.errors import DataError, StorageError
 from thinkscale.keys import JSON
 from thinkscale.records import Cell, Fate, HeldOut, Record, Step
@@ -42,6 +43,7 @@ from thinkscale.training.output import MARKER
 R = TypeVar("R", bound=Record)
 
 CARD = "README.md"
+UNTOLD = ". Its card does not say how to prompt it; --thinking-format does"
 LARGE = 64 * 1024**2
 """Bytes from which a dry run links a file instead of copying it; a small one may be edited there."""
 OF_TRAINING = ("optimizer", "scheduler", "rng_state", "trainer_state", "training_args", "scaler")
@@ -65,7 +67,9 @@ def push_model(folder: Path, to: str, options: PushOptions) -> str:
     if options.dry_run:
         out = dry_folder(to, options)
         size = _write(out, origin, to, options, hard=True)
-        return f"{out} holds what would be uploaded to {HUB}/{to}: {size} of a model and a card. Nothing was sent"
+        said = f"{out} holds what would be uploaded to {HUB}/{to}: {size} of a model and a card. Nothing was sent"
+        is_untold = not (origin.run or options.thinking_format or (origin.model / CARD).is_file())
+        return said + UNTOLD if is_untold else said
     with TemporaryDirectory(prefix="thinkscale-push-") as written:
         size = _write(Path(written), origin, to, options, hard=False)
         address = upload(
@@ -214,6 +218,8 @@ def _base_model(recipe: dict[str, JSON], account: dict[str, JSON]) -> str:
     student = recipe.get("student")
     named = student.get("model") if isinstance(student, dict) else None
     text = str(named or account.get("base_model") or "not known")
+    if text == model_path("lab"):
+        return "lab"
     return Path(text).name if Path(text).is_absolute() or Path(text).is_dir() else text
 
 

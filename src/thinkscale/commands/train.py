@@ -27,11 +27,11 @@ from thinkscale.stages.train import sft_settings, training_rows
 from thinkscale.thinking.formats import BoundFormat, find_format
 from thinkscale.training.batches import BatchPlan
 from thinkscale.training.held_out import REASON
-from thinkscale.training.launch import is_rank, trained_on
+from thinkscale.training.launch import trained_on
 from thinkscale.training.live import watched
 from thinkscale.training.settings import TrainingSettings
 from thinkscale.training.sft import SftResult, train_sft
-from thinkscale.training.starting import Checkpoints, is_first_process
+from thinkscale.training.starting import Checkpoints, is_first_process, is_rank
 from thinkscale.training.tokens import show
 from thinkscale.training.trackers import TrackedRun
 

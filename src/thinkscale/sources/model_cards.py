@@ -98,10 +98,14 @@ def _hub_sources(sources: Mapping[str, int]) -> Iterator[str]:
 
 def _summary(facts: ModelCardFacts) -> str:
     base = facts.base_model
-    named = f"[{base}](https://huggingface.co/{base})" if HUB_ID.fullmatch(base) else f"`{base}`"
-    how = {"sft": "supervised fine-tuning on traces", "dpo": "DPO on pairs", "simpo": "SimPO on pairs"}
-    lines = [f"{named}, taught to think before it answers: {how.get(facts.method, facts.method)}."]
-    if examples := facts.data.tables.get("examples"):
+    named = f"[{base}](https://huggingface.co/{base})" if HUB_ID.fullmatch(base) else f"A model named `{base}`"
+    how = {
+        "sft": "taught to think before it answers: supervised fine-tuning on traces",
+        "dpo": "trained to prefer the chosen one of two replies: DPO on pairs",
+        "simpo": "trained to prefer the chosen one of two replies: SimPO on pairs",
+    }
+    lines = [f"{named}, {how.get(facts.method, f'trained by {facts.method}')}."]
+    if facts.method == "sft" and (examples := facts.data.tables.get("examples")):
         lines[0] = lines[0].removesuffix(".") + f", {examples:,} of them."
     if not facts.licence:
         lines.append("No licence is stated here: that of the base model and those of the sources apply.")

@@ -90,7 +90,7 @@ def common_settings(settings: TrainingSection, model: str, seed: int) -> dict[st
     same = (
         *("epochs", "effective_batch_size", "micro_batch_size", "micro_batch_tokens", "learning_rate", "warmup_ratio"),
         *("weight_decay", "optimizer", "max_length", "dtype", "weights", "held_out_rows", "evaluate_every_steps"),
-        *("keep", "device", "attention", "activation_checkpointing", "activation_offload", "sharding", "device"),
+        *("keep", "device", "attention", "activation_checkpointing", "activation_offload", "sharding"),
     )
     return {name: getattr(settings, name) for name in same} | {
         "model": model,

@@ -64,12 +64,20 @@ def layer_bytes(shape: ModelShape, mode: Mode, load: Load, attention: str = "sdp
 
 
 def adapter_parameters(shape: ModelShape, rank: int, targets: tuple[str, ...] = ()) -> int:
-    """Parameters of low-rank adapters on the linear layers named (none: all but the head)."""
+    """Parameters of low-rank adapters on the linear layers named (none: all but the head).
+
+    A layer by a name that is not known here counts as the largest one.
+    """
     h, a, k, i = shape.hidden_size, shape.query_size, shape.key_size, shape.intermediate_size
     sides = {"q_proj": (h, a), "k_proj": (h, k), "v_proj": (h, k), "o_proj": (a, h)}
     sides |= {"gate_proj": (h, i), "up_proj": (h, i), "down_proj": (i, h)}
-    chosen = [sum(sides[name]) for name in sides if not targets or name in targets]
+    chosen = [sum(sides.get(name, (h, i))) for name in _last_parts(targets) or sides]
     return shape.layers * rank * sum(chosen)
+
+
+def _last_parts(targets: tuple[str, ...]) -> list[str]:
+    """`self_attn.q_proj` as `q_proj`."""
+    return sorted({target.rpartition(".")[2] for target in targets})
 
 
 def adapter_inputs(shape: ModelShape, settings: TrainingSettings, mode: Mode) -> int:
@@ -82,6 +90,6 @@ def adapter_inputs(shape: ModelShape, settings: TrainingSettings, mode: Mode) ->
     h, a, i = shape.hidden_size, shape.query_size, shape.intermediate_size
     width = 4 if mode is Mode.FLOAT32 else 2
     inputs = {"q_proj": h, "k_proj": h, "v_proj": h, "o_proj": a, "gate_proj": h, "up_proj": h, "down_proj": i}
-    chosen = [inputs[name] for name in inputs if not settings.lora.targets or name in settings.lora.targets]
+    chosen = [inputs.get(name, i) for name in _last_parts(settings.lora.targets) or inputs]
     frozen = width * ((5 if mode is Mode.AUTOCAST else 2) * h + i)
     return width * (sum(chosen) + settings.lora.rank * len(chosen)) - frozen

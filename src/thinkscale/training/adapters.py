@@ -50,10 +50,10 @@ def _check_targets(lora: Lora, model: Any) -> None:  # noqa: ANN401 - as above
             raise ConfigError(
                 f"lora.targets names {target}, but the model has no such layer; it has {', '.join(known)}"
             )
-        if any(module is head for module in found) and model.config.get_text_config().tie_word_embeddings:
+        if any(module is head for module in found):
             raise ConfigError(
-                f"lora.targets names {target}, the head, whose weights are the input embeddings' too; an adapter would "
-                f"change one of the two alone. Leave it out of lora.targets"
+                f"lora.targets names {target}, the head, which can have no adapter: losses are computed from its "
+                f"weights, so the adapter would never be trained. Leave it out of lora.targets"
             )
 
 

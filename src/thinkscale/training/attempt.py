@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def run_attempt(attempt: Attempt, build_trainer: Callable[[Path], Any], listener
     """
     with _quiet(), _threads(attempt.settings.cpu_threads), tempfile.TemporaryDirectory() as scratch:
         folder = attempt.checkpoint_folder or Path(scratch)
-        with memory_advice(attempt.settings):
+        advice = partial(memory_advice, attempt.settings, attempt.lengths, attempt.plan.world_size)
+        with advice():
             trainer = build_trainer(folder)
         _prepare(trainer, attempt, folder, listeners)
         if listeners.on_remark and trainer.is_world_process_zero():
@@ -111,7 +113,7 @@ def run_attempt(attempt: Attempt, build_trainer: Callable[[Path], Any], listener
         checkpoint = from_first(lambda: _last_checkpoint(attempt.checkpoint_folder))
         resumed = _replay(checkpoint, attempt, trainer, listeners) if checkpoint else 0
         started = time.perf_counter()
-        with memory_advice(attempt.settings):
+        with advice():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.perf_counter() - started
         finished = Finished(
@@ -170,6 +172,7 @@ def in_force(trainer: Any, attempt: Attempt) -> dict[str, JSON]:  # noqa: ANN401
         "micro_batch_size": plan.micro_batch_size,
         "accumulation_steps": plan.accumulation_steps,
         "world_size": plan.world_size,
+        "sharded": bool(trainer.is_fsdp_enabled),
         "optimiser": type(getattr(trainer.optimizer, "optimizer", trainer.optimizer)).__name__,
         "learning_rate": optimiser["initial_lr"],
         "lr_scheduler": str(arguments.lr_scheduler_type.value),

@@ -119,6 +119,16 @@ def decide_batching(settings: TrainingSettings, model: Any) -> Batching:  # noqa
     return asked
 
 
+def why_padded(settings: TrainingSettings, model: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
+    """What to tell where AUTO pads rows, which costs time, because of the model."""
+    if settings.batching is not Batching.AUTO:
+        return ()
+    obstacle = _obstacle(model)
+    if obstacle is None and settings.attention == "auto" and implementation_of(model) in QUADRATIC:
+        obstacle = f"computes attention by {implementation_of(model)}, which pays for joined rows by their square"
+    return (f"rows are padded (batching by_length): {type(model).__name__} {obstacle}",) if obstacle else ()
+
+
 def implementation_of(model: Any) -> str:  # noqa: ANN401 - as above
     """The name of the attention that the model computes with."""
     return str(model.config.get_text_config()._attn_implementation)

@@ -26,7 +26,11 @@ class HeldOutTrainer(transformers.Trainer):
     """A mixin: `evaluate` measures as `measure_held_out` says. To stand before TRL's trainer among the bases."""
 
     remarks: tuple[str, ...] = ()
-    """What its builder saw that the user should know."""
+    """What its builder and itself saw that the user should know."""
+
+    def remark(self, text: str) -> None:
+        """Adds one to the remarks."""
+        self.remarks = (*self.remarks, text)
 
     def measure_held_out(self) -> dict[str, float]:
         """Means over the held-out rows, by transformers' names: `eval_loss` and others. Every process calls it."""

@@ -254,10 +254,11 @@ def _needed(training: Training, changes: tuple[_Change, ...], card: Card) -> Rem
     )
 
 
-def remedy_text(remedy: Remedy) -> str:
-    """One line: what to set, what it costs, what it takes."""
+def remedy_text(remedy: Remedy, settings: TrainingSettings) -> str:
+    """One line: what to set in the section of such settings, what it costs, what it takes."""
     changed = " ".join(f"--set {part}" for said in remedy.changes for part in said.split())
-    return f"{changed} ({'; '.join(remedy.costs)}): {remedy.total / GIB:.1f} GiB"
+    said = f"{changed} ({'; '.join(remedy.costs)}): {remedy.total / GIB:.1f} GiB"
+    return said if isinstance(settings, SftSettings) else said.replace("train.", "prefer.")
 
 
 def card_here() -> Card | None:
@@ -285,7 +286,10 @@ def refuse_what_cannot_fit(
     estimate = training.estimate
     if estimate.peak.total * (1 - ERROR) <= card.memory_gib * GIB:
         return
-    ways = "; or ".join(remedy_text(remedy) for remedy in remedies(training, card)) or "nothing that is known here"
+    ways = (
+        "; or ".join(remedy_text(remedy, settings) for remedy in remedies(training, card))
+        or "nothing that is known here"
+    )
     raise ConfigError(
         f"training {settings.model} takes {estimate.total / GIB:.1f} GiB of a GPU, and {card.name} has "
         f"{card.memory_gib:.1f}; `thinkscale plan` shows each part. What would fit: {ways}"

@@ -48,7 +48,9 @@ class Gpu:
     is_divided: bool = False
     """Into MIG instances, which have names of their own."""
     holders: tuple[str, ...] = ()
-    """Who computes on it, for a person."""
+    """Who else computes on it, for a person."""
+    is_used_here: bool = False
+    """By this process: an engine of an earlier stage keeps a GPU open, even with all its memory given back."""
 
     @property
     def is_free(self) -> bool:
@@ -65,6 +67,8 @@ class Gpu:
             what = f"taken by a training that is starting ({taken_by})"
         elif self.is_free:
             what = "free"
+        elif self.is_used_here:
+            what = f"{used}, by this process (process {os.getpid()})"
         else:
             what = f"{used}, by a process that cannot be seen from here (another container or user)"
         return f"GPU {self.index} ({self.name}): {what}"
@@ -195,9 +199,13 @@ def parse_gpus(listed: str, processes: str) -> tuple[Gpu, ...]:
     answer (`No devices were found`) are passed over.
     """
     holders: dict[str, list[str]] = {}
+    used_here: set[str] = set()
     for fields in _rows(processes):
         if len(fields) >= 4 and fields[1].isdigit():
             uuid, pid, *name, memory = fields
+            if int(pid) == os.getpid():
+                used_here.add(uuid)
+                continue
             holders.setdefault(uuid, []).append(_holder(int(pid), ", ".join(name), _mib(memory)))
     gpus = []
     for fields in _rows(listed):
@@ -212,6 +220,7 @@ def parse_gpus(listed: str, processes: str) -> tuple[Gpu, ...]:
                     used_mib=_mib(used),
                     is_divided=parts[:1] == ["Enabled"],
                     holders=tuple(holders.get(uuid, ())),
+                    is_used_here=uuid in used_here,
                 )
             )
     return tuple(gpus)

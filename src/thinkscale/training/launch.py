@@ -1,8 +1,10 @@
 """A training in as many processes as are asked for: here, on other GPUs of this machine, or as one of torchrun's.
 
-One process trains in the process that asks. Several are started by torchrun, each a `worker`, which tell their steps
-through a folder; what comes back, steps, result or error, is what the training function itself would give. Where
-torchrun started this process already, it is one of them: rank and world come from its variables.
+One process on the CPU is the process that asks. Those on GPUs, one or several, and several on the CPU are started by
+torchrun, each a `worker`, which tell their steps through a folder; what comes back, steps, result or error, is what the
+training function itself would give. So a GPU is wholly free again when its training is over: a later stage finds it,
+and all others, as they were. Where torchrun started this process already, it is one of them: rank and world come from
+its variables.
 
 Rejected: starting the processes ourselves (a free port for the rendezvous cannot be reserved, torchrun's store has
 one), and training in this process as the first of several (a signal or an error would have to reach two kinds of
@@ -29,7 +31,7 @@ from thinkscale.records import HeldOut, Step
 from thinkscale.training.free_gpus import VISIBLE, reserved
 from thinkscale.training.log import TrainingLog, entry_of
 from thinkscale.training.settings import TrainingSettings
-from thinkscale.training.starting import Checkpoints, require_extra, world_size
+from thinkscale.training.starting import Checkpoints, is_rank, require_extra, world_size
 from thinkscale.training.worker import ERROR, EVENTS, JOB, RESULT, Failure, Job
 
 Arguments = ParamSpec("Arguments")
@@ -62,9 +64,7 @@ def trained_on(
         count = processes or 1
         on_cpu = call.settings.device == "cpu"
         with nullcontext(()) if on_cpu else reserved(count, say) as gpus:
-            if count == 1 and not _cuda_is_open():
-                if gpus:
-                    _use(gpus[0], say)
+            if count == 1 and not (gpus and _torch_uses_gpus(say)):
                 return train(*arguments, **named)
             require_extra()
             result: Result = _elsewhere(train, call, count, gpus)
@@ -135,25 +135,15 @@ def _check_world(processes: int | None) -> None:
         )
 
 
-def is_rank() -> bool:
-    """Whether torchrun (or what sets the same variables) started this process as one of several, or of one."""
-    return all(name in os.environ for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
-
-
-def _use(gpu: str, say: Callable[[str], None]) -> None:
-    """Shows this process one GPU, which CUDA reads when it is first asked; it stays so for what is done later."""
-    os.environ[VISIBLE] = gpu
+def _torch_uses_gpus(say: Callable[[str], None]) -> bool:
+    """Whether torch is one for this machine's driver; says so where it is not."""
     require_extra()
     import torch
 
-    if not torch.cuda.is_available():
-        say(f"torch {torch.__version__} cannot use the GPU: training on the CPU. Install a torch for this CUDA driver")
-
-
-def _cuda_is_open() -> bool:
-    """Whether this process uses a GPU already, and so cannot be given another."""
-    torch = sys.modules.get("torch")
-    return bool(torch and torch.cuda.is_initialized())
+    if torch.cuda.is_available():
+        return True
+    say(f"torch {torch.__version__} cannot use the GPU: training on the CPU. Install a torch for this CUDA driver")
+    return False
 
 
 def _elsewhere(train: Callable[..., Any], call: Call, count: int, gpus: Sequence[str]) -> Any:  # noqa: ANN401

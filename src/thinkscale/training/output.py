@@ -1,6 +1,7 @@
 """A folder, of a model or of what is handed over, that is there whole or not at all."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def publishing(out: Path) -> Iterator[Path]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for partial in out.parent.iterdir():
-            if partial.name.startswith(f".{out.name}.") and partial.suffix == ".partial":
+            if re.fullmatch(rf"\.{re.escape(out.name)}\.\d+\.partial", partial.name):
                 shutil.rmtree(partial)
         temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
         temporary.mkdir()

@@ -15,7 +15,7 @@ from datasets import Dataset
 from trl.trainer.utils import add_fused_lm_head
 
 from thinkscale.errors import ConfigError
-from thinkscale.training.attention import decide_batching, implementation_of
+from thinkscale.training.attention import decide_batching, implementation_of, why_padded
 from thinkscale.training.batches import BatchPlan
 from thinkscale.training.evaluation import WEIGHT, HeldOutTrainer, Inputs, Sums, weighted_means
 from thinkscale.training.packing import JOINED, Limits, Pass, divide, limits_of
@@ -74,6 +74,7 @@ class PairTrainer(ManyProcesses, HeldOutTrainer, SteppingTrainer):
         placeholder = Dataset.from_dict(PLACEHOLDER)
         super().__init__(steps, model=self.wrapped(model), train_dataset=placeholder, **arguments)
         add_fused_lm_head(model, outputs=("log_probs",))  # and not the metrics of every token that TRL asks of it
+        self.remarks = why_padded(settings, model)
         self.add_callback(_Beginning(self))
 
     loss_kind = "fused"
@@ -181,5 +182,6 @@ class _Beginning(transformers.TrainerCallback):
                 f"auto, or attention sdpa, flash_attention_2 or flash_attention_3"
             )
         if leak:
+            trainer.remark(f"{leak}; so pairs are padded (batching by_length)")
             trainer.steps.batching = Batching.BY_LENGTH
         trainer.begin(has_begun=state.global_step > 0)

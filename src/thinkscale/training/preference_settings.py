@@ -17,7 +17,7 @@ from enum import StrEnum
 from thinkscale.errors import ConfigError
 from thinkscale.training.batches import BatchPlan
 from thinkscale.training.pairs import OverLongPair, Unusable
-from thinkscale.training.settings import TrainingSettings
+from thinkscale.training.settings import Batching, TrainingSettings
 
 DPO_LOSSES = (
     *("sigmoid", "ipo", "hinge", "robust", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "aot", "aot_unpaired"),
@@ -104,11 +104,21 @@ def _check_dpo(settings: PreferenceSettings, plan: BatchPlan) -> None:
     if not low <= smoothing < high or (loss == "exo_pair" and smoothing == 0):
         wanted = f"above {low} and below {high}" if loss == "exo_pair" else f"at least {low} and below {high}"
         raise ConfigError(f"label_smoothing is {smoothing}; for the loss {loss} it must be {wanted}")
-    if loss in SORTED and plan.effective_batch_size != plan.micro_batch_size:
+    if loss in SORTED and not _is_one_pass(settings, plan):
         raise ConfigError(
             f"the loss {loss} compares the pairs of a step with each other, so a step must be one forward pass: one "
-            f"process, and micro_batch_size {plan.effective_batch_size} instead of {plan.micro_batch_size}"
+            f"process, micro_batch_size {plan.effective_batch_size}, no micro_batch_tokens, and a batching other than "
+            f"packed"
         )
+
+
+def _is_one_pass(settings: PreferenceSettings, plan: BatchPlan) -> bool:
+    """Without a limit on rows, packed passes, which `auto` then means, are limited by their tokens."""
+    return (
+        settings.micro_batch_size == plan.effective_batch_size
+        and settings.micro_batch_tokens is None
+        and settings.batching is not Batching.PACKED
+    )
 
 
 def _check_simpo(settings: PreferenceSettings) -> None:

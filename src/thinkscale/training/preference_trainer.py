@@ -21,7 +21,6 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.utils import disable_dropout_in_model
 
-from thinkscale.errors import ConfigError
 from thinkscale.training.arguments import training_arguments
 from thinkscale.training.batches import BatchPlan
 from thinkscale.training.loading import Student, check_rows, load_student
@@ -193,7 +192,6 @@ def build_preference_trainer(
     student = load_student(settings)
     pairs = (*trained, *held_out)
     check_rows(((row.problem_id, ids) for row in pairs for ids in row.sequences), student, settings)
-    _check_adapters(student, settings)
     remarks = _remarks(trained, student, settings)
     sets = {TRAINED: PairArrays(trained)} | ({HELD_OUT: PairArrays(held_out)} if held_out else {})
     trainer = TRAINERS[settings.method](
@@ -205,7 +203,7 @@ def build_preference_trainer(
         processing_class=student.tokenizer,
         peft_config=student.adapters,
     )
-    trainer.remarks = remarks
+    trainer.remarks = (*remarks, *trainer.remarks)
     return trainer
 
 
@@ -213,11 +211,3 @@ def _remarks(trained: Sequence[PairRow], student: Student, settings: PreferenceS
     """What supervised training on the chosen replies would remark."""
     rows = [build_row(row.problem_id, row.prompt_ids, row.chosen_ids) for row in trained]
     return tuple(of_start(rows, student, settings))
-
-
-def _check_adapters(student: Student, settings: PreferenceSettings) -> None:
-    """The head's weights are used without going through its module, so an adapter on it would never be trained."""
-    head = student.model.get_output_embeddings()
-    names = {name.rpartition(".")[2] for name, module in student.model.named_modules() if module is head}
-    if settings.lora and names & {target.rpartition(".")[2] for target in settings.lora.targets}:
-        raise ConfigError(f"lora.targets names {names.pop()}, the head; training on preferences has no adapters there")

@@ -79,9 +79,7 @@ def of_start(rows: Sequence[TrainingRow], student: Student, settings: TrainingSe
 
 def _untrained_targets(rows: Sequence[TrainingRow], student: Student) -> list[str]:
     """Special tokens that rows train, whose row in the head no training ever moved, and adapters do not."""
-    lora, head = student.adapters, student.model.get_output_embeddings()
-    if isinstance(lora.target_modules, set) and "lm_head" in lora.target_modules:
-        return []
+    head = student.model.get_output_embeddings()
     special = set(student.tokenizer.get_added_vocab().values())
     trained = {
         token for row in rows for token, counts in zip(row.input_ids, row.trained, strict=True) if counts

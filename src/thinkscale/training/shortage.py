@@ -1,43 +1,49 @@
-"""What to say where a GPU's memory does not suffice.
+"""What to say where a GPU's memory did not suffice after all.
 
 Imports torch; only modules that are loaded when a training begins import this one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
-from thinkscale.errors import StageError
+from thinkscale.errors import ModelError, StageError
+from thinkscale.training.fit import Card, Training, card_here, remedies, remedy_text
+from thinkscale.training.memory import GIB
 from thinkscale.training.settings import SftSettings, TrainingSettings
+from thinkscale.training.shapes import find_shape
+
+LESS = 0.1
+"""What is proposed takes so much less than what ran out, and than the GPU has: the estimate was wrong by something."""
 
 
 @contextmanager
-def memory_advice(settings: TrainingSettings) -> Iterator[None]:
-    """torch's out-of-memory error becomes a StageError that names the settings that are not used yet."""
+def memory_advice(settings: TrainingSettings, sequences: Sequence[int], world_size: int) -> Iterator[None]:
+    """torch's out-of-memory error becomes a StageError that names what would take less.
+
+    `sequences`: tokens of each row that is trained on; of a pair, of one side after the other.
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
         said = str(error).split(". ")[0]
         raise StageError(
-            f"the GPU's memory did not suffice ({said}). What would help, the cheapest first: "
-            f"{'; '.join(remedies(settings))}. `thinkscale plan` says what each takes"
+            f"the GPU's memory did not suffice ({said}). {ways_out(settings, sequences, world_size)}"
         ) from error
 
 
-def remedies(settings: TrainingSettings) -> tuple[str, ...]:
-    """Settings that take less memory than `settings` do, in the order of what they cost."""
-    known = (
-        (settings.micro_batch_size != 1, "micro_batch_size 1 (fewer rows at once; the same result)"),
-        (
-            isinstance(settings, SftSettings) and settings.loss == "full",
-            "loss auto (logits in pieces; the same result)",
-        ),
-        (not settings.activation_checkpointing, "activation_checkpointing true (a fifth slower; the same result)"),
-        (not settings.activation_offload, "activation_offload true (the same result)"),
-        (settings.weights == "float32", "weights bfloat16 (half the memory of weights, gradients and optimizer)"),
-        (not settings.lora, "lora (adapters instead of all weights)"),
-        (True, "a shorter max_length with over_length drop"),
-        (True, "more GPUs (--gpus), which share weights and optimizer"),
-    )
-    return tuple(said for helps, said in known if helps)
+def ways_out(settings: TrainingSettings, sequences: Sequence[int], world_size: int) -> str:
+    """Changes after which the estimate is well below that of the training as it is."""
+    sides = 1 if isinstance(settings, SftSettings) else 2
+    lengths = tuple(sum(sequences[start : start + sides]) for start in range(0, len(sequences), sides))
+    try:
+        shape = find_shape(settings.model)
+    except ModelError:
+        return "The model's size is not known, so nor is what would help; `thinkscale plan --help` says what is counted"
+    training = Training(shape=shape, settings=settings, lengths=lengths, world_size=world_size)
+    card = card_here()
+    known = min(training.estimate.total / GIB, card.memory_gib if card else float("inf"))
+    target = Card(name=card.name if card else "GPU", memory_gib=(1 - LESS) * known)
+    ways = "; or ".join(remedy_text(remedy, settings) for remedy in remedies(training, target))
+    return f"What would take less, the cheapest first: {ways or 'nothing that is known here'}"

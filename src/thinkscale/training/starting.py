@@ -93,14 +93,22 @@ def _is_other_of(out: Path, beside: Path) -> bool:
     return isinstance(found, dict) and found.get(OTHER_OF) == out.name
 
 
+def is_rank() -> bool:
+    """Whether torchrun (or what sets the same variables) started this process as one of several, or of one.
+
+    All three are asked for: schedulers and images set WORLD_SIZE alone, and then nobody else is there to wait for.
+    """
+    return all(name in os.environ for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+
+
 def world_size() -> int:
     """Processes that torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if is_rank() else 1
 
 
 def is_first_process() -> bool:
     """Whether this is the process, of those that torchrun started, that reports and writes."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return not is_rank() or int(os.environ["RANK"]) == 0
 
 
 def checkpoint_folder(settings: TrainingSettings, checkpoints: Checkpoints | None, rows_key: str) -> Path | None:

@@ -63,7 +63,7 @@ def build_sft_trainer(
         processing_class=student.tokenizer,
         peft_config=student.adapters,
     )
-    trainer.remarks = tuple(remarks)
+    trainer.remarks = (*remarks, *trainer.remarks)
     trainer.held_out = passes_of(held_out, plan.micro_batch_size, settings.micro_batch_tokens or settings.max_length)
     return trainer
 

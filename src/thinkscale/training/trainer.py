@@ -17,7 +17,7 @@ from datasets import Dataset
 from trl.trainer.sft_trainer import SFTTrainer
 
 from thinkscale.errors import ConfigError
-from thinkscale.training.attention import decide_batching, implementation_of
+from thinkscale.training.attention import decide_batching, implementation_of, why_padded
 from thinkscale.training.batches import BatchPlan
 from thinkscale.training.chunked_loss import decide_loss, install_loss_head
 from thinkscale.training.collate import PassTensors, RowArrays
@@ -59,7 +59,10 @@ class CompletionTrainer(ManyProcesses, HeldOutTrainer, SteppingTrainer, SFTTrain
             train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}),  # TRL wants one; none is read
             **arguments,
         )
+        self.remarks = why_padded(settings, model)
         kind = decide_loss(settings.loss, model, self.args.device, adds_loss=self.aux_loss_enabled)
+        if settings.loss == "auto" and kind == "full":
+            self.remark("the logits of a pass stand whole (loss full): this model's head is more than a linear layer")
         self.head = install_loss_head(model, kind)
         self.add_callback(_Probing(self))
 
@@ -123,6 +126,7 @@ class _Probing(transformers.TrainerCallback):
         if fault and settings.loss != "auto":
             raise ConfigError(f"{fault}; choose loss full")
         if fault:
+            trainer.remark(f"{fault}; so logits stand whole (loss full)")
             trainer.head = replace(trainer.head, kind="full")
         leak = leak_in(model, trainer.bare_model, rough=rough) if trainer.batching in JOINED else None
         if leak and settings.batching is not Batching.AUTO:
@@ -132,4 +136,5 @@ class _Probing(transformers.TrainerCallback):
                 f"flash_attention_2 or flash_attention_3"
             )
         if leak:
+            trainer.remark(f"{leak}; so rows are padded (batching by_length)")
             trainer.steps.batching = Batching.BY_LENGTH

@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 
 from tests.engines.remote.pools import PRICE, TERMS, Queue, api_key, backend, request, requests
+from tests.ports import lasting_port
 from thinkscale.engines.chat import ChatRequest
 from thinkscale.engines.remote import jobs, lanes
 from thinkscale.engines.remote.jobs import Terms
@@ -129,8 +130,8 @@ def test_a_server_with_room_for_few_gets_no_more_than_it_takes_for_long() -> Non
 def test_work_of_an_endpoint_that_is_killed_goes_elsewhere_and_comes_back_with_it() -> None:
     slow = ServerOptions(first_token_seconds=0.02)
     with running_server(backend(), slow) as stays, ExitStack() as first, ExitStack() as second:
-        goes = first.enter_context(running_server(backend(), slow))
-        again = ServerOptions(first_token_seconds=0.02, port=int(goes.url.rsplit(":", 1)[1].split("/")[0]))
+        again = ServerOptions(first_token_seconds=0.02, port=lasting_port())
+        goes = first.enter_context(running_server(backend(), again))
         queue = Queue(urls=[stays.url, goes.url])
         back: list[ReplayServer] = []
         drawn = 0

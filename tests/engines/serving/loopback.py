@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tests.engines.scripted.lab_server import LocalBackend
+from tests.ports import lasting_port
 from thinkscale.engines.remote.engine import RemoteTokens
 from thinkscale.engines.remote.opening import Pool, open_tokens
 from thinkscale.engines.scripted.options import ServerOptions
@@ -26,7 +27,7 @@ class LoopbackServer:
     def __init__(self, engine: TokenEngine, tokens_per_second: float | None) -> None:
         self._backend = LocalBackend(engine, MODEL)
         self._speed = tokens_per_second
-        self._port = 0
+        self._port = lasting_port()
         self._running = ExitStack()
         self.base_url = ""
 
@@ -37,7 +38,6 @@ class LoopbackServer:
         )
         server = self._running.enter_context(running_server(self._backend, options))
         self.base_url = server.url
-        self._port = int(server.url.rsplit(":", 1)[1].partition("/")[0])
 
     def kill(self) -> None:
         """See Server."""

@@ -217,7 +217,9 @@ def _panel(
     import altair as alt
 
     x = alt.X("step:Q", title="step" if is_last else None)
-    x = x.axis(grid=False, tickCount=10, format=",d", labels=is_last).scale(domain=list(domain), nice=False)
+    x = x.axis(grid=False, tickCount=max(1, min(10, domain[1] - domain[0])), format=",d", labels=is_last).scale(
+        domain=list(domain), nice=False
+    )
     y = alt.Y("value:Q", title=panel.title).scale(zero=panel.from_zero).axis(
         tickCount=max(3, panel.height // 38), format=panel.format, minExtent=52
     )  # fmt: skip
