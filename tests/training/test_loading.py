@@ -118,11 +118,9 @@ def test_a_gpu_whose_memory_does_not_suffice_is_answered_with_what_would_help(
 
     monkeypatch.setattr(SftTrainer, "training_step", full)
     settings = replace(settings, micro_batch_size=1, activation_checkpointing=True)
-    with pytest.raises(StageError, match=r"CUDA out of memory\)\. What would help, .*: activation_offload") as caught:
+    with pytest.raises(StageError, match=r"CUDA out of memory\)\. What would take less, .*: nothing that is known"):
         train_sft(rows, settings, tmp_path / "out", ignore)
-    assert "micro_batch_size" not in str(caught.value)
-    assert "lora" in str(caught.value)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())  # what takes least is what CUDA itself does; see test_shortage.py for more
 
 
 def test_rows_of_another_tokenizer_are_refused_among_the_held_out_too(settings: SftSettings, tmp_path: Path) -> None:
