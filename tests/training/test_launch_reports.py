@@ -8,7 +8,7 @@ import pytest
 
 from thinkscale.errors import DataError, StageError
 from thinkscale.records import HeldOut, Step
-from thinkscale.training.launch import Call, Lines, raise_cause
+from thinkscale.training.launch import Call, Lines, killed, raise_cause
 from thinkscale.training.log import Entry, TrainingLog, line_of
 from thinkscale.training.settings import SftSettings
 from thinkscale.training.worker import ERROR, failure_of
@@ -101,3 +101,25 @@ def test_events_are_heard_whole_and_in_order(tmp_path: Path) -> None:
     for line in events.new():
         call.hear(line)
     assert heard == ["rows end without an end", entry, step, held_out]
+
+
+def test_the_process_that_a_signal_ended_is_named_and_not_the_survivor_that_lost_its_connection() -> None:
+    """What torchrun wrote where process 0 was killed: it saw the survivor's failure first, and stopped process 2."""
+    log = """\
+Failures:
+[1]:
+  time      : 2026-01-01_00:00:00
+  rank      : 0 (local_rank: 0)
+  exitcode  : -9 (pid: 11)
+  error_file: <N/A>
+[2]:
+  rank      : 2 (local_rank: 2)
+  exitcode  : -15 (pid: 13)
+------------------------------------------------------------
+Root Cause (first observed failure):
+[0]:
+  rank      : 1 (local_rank: 1)
+  exitcode  : 1 (pid: 12)
+"""
+    assert killed(log) == (0, 9)
+    assert killed(log.replace("-9", "1")) is None

@@ -44,7 +44,7 @@ def test_over_long_rows_are_refused_by_default_with_the_numbers_and_the_ways_out
     rows = [build_row("short", [1], [2]), build_row("long", [1], [2] * 8), build_row("longest", [1], [2] * 9)]
     with pytest.raises(DataError) as caught:
         fit_rows(rows, 8)
-    for part in ("2 of 3", "max_length 8", "longest with 10 tokens", "over_long=drop", "over_long=truncate_middle"):
+    for part in ("2 of 3", "max_length 8", "longest with 10 tokens", "over_length=drop", "over_length=truncate_middle"):
         assert part in str(caught.value)
 
 

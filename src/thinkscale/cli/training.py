@@ -35,7 +35,8 @@ def train(  # noqa: PLR0913 - the options of a command are its parameters
     ] = None,
     max_length: Annotated[int | None, typer.Option(help="tokens of a row; sft 32768, dpo and simpo 16384")] = None,
     over_length: Annotated[
-        str | None, typer.Option(help="longer rows: refuse, drop or truncate_middle (dpo, simpo: or truncate_prompt)")
+        str | None,
+        typer.Option(help="longer rows: refuse, drop, truncate_middle; sft: truncate_end; dpo, simpo: truncate_prompt"),
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="of the computation: bfloat16 or float32")] = None,
     weights: Annotated[str | None, typer.Option(help="of weights and optimizer: float32 or bfloat16")] = None,

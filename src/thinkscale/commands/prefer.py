@@ -31,6 +31,7 @@ from thinkscale.training.pair_tokens import PairTokens, show_pair
 from thinkscale.training.pairs import OverLongPair, Unusable, unusable_reason, usable_pairs
 from thinkscale.training.preference import PreferenceResult, train_preference
 from thinkscale.training.preference_settings import DEFAULT_BETAS, DEFAULT_GAMMA, Method, PreferenceSettings
+from thinkscale.training.starting import check_model
 
 
 class Preference(Settings):
@@ -123,6 +124,7 @@ def _model_of(source: Path, of_run: Recipe | None) -> str:
 
 
 def _tokens(wanted: Preference) -> PairTokens:
+    check_model(model_path(wanted.student.model))
     return PairTokens(find_format(wanted.student.thinking_format), open_tokenizer(wanted.student.model))
 
 

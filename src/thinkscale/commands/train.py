@@ -31,7 +31,7 @@ from thinkscale.training.launch import trained_on
 from thinkscale.training.live import watched
 from thinkscale.training.settings import TrainingSettings
 from thinkscale.training.sft import SftResult, train_sft
-from thinkscale.training.starting import Checkpoints, is_first_process, is_rank
+from thinkscale.training.starting import Checkpoints, check_model, is_first_process, is_rank
 from thinkscale.training.tokens import show
 from thinkscale.training.trackers import TrackedRun
 
@@ -146,6 +146,7 @@ def show_rows(source: Path, count: int, options: TrainOptions) -> None:
 
 def _prepared(source: Path, options: TrainOptions) -> tuple[Recipe, TrainSettings, BoundFormat]:
     recipe, section = asked(source, options)
+    check_model(model_path(recipe.the_student.model))
     bound = BoundFormat(find_format(recipe.the_student.thinking_format), open_tokenizer(recipe.the_student.model))
     return recipe, section, bound
 

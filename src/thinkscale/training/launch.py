@@ -17,6 +17,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -231,10 +232,11 @@ def raise_cause(folder: Path, count: int) -> NoReturn:
     if failures and failures[0].is_ours:
         raise failures[0].error
     log = (folder / "launcher.log").read_text(encoding="utf-8", errors="replace")
-    cause = re.search(r"Root Cause.*?rank\s*: (\d+).*?exitcode\s*: -(\d+)", log, re.DOTALL)
-    if cause:
+    dead = killed(log)
+    if dead:
+        rank, number = dead
         raise StageError(
-            f"process {cause[1]} of {count} was killed by signal {cause[2]}{_guess(int(cause[2]))}; the others were "
+            f"process {rank} of {count} was killed by signal {number}{_guess(number)}; the others were "
             f"stopped. The same command goes on from the last checkpoint"
         )
     if failures:
@@ -243,6 +245,16 @@ def raise_cause(folder: Path, count: int) -> NoReturn:
             f"process {first.rank} of {count} failed: {type(first.error).__name__}: {first.error}"
         ) from RuntimeError(first.trace)
     raise StageError(f"the {count} processes of the training ended without a result:\n{_last_lines(folder, log)}")
+
+
+def killed(log: str) -> tuple[int, int] | None:
+    """The process that a signal ended, and the signal, by the launcher's own account.
+
+    Its "root cause" is the failure that it saw first, which may be a survivor that lost its connection; and those that
+    it stops itself end by SIGTERM.
+    """
+    ends = re.findall(r"rank\s*: (\d+)[^\n]*\n\s*exitcode\s*: -(\d+)", log)
+    return next(((int(rank), int(number)) for rank, number in ends if int(number) != signal.SIGTERM), None)
 
 
 def _failures(folder: Path) -> Iterator[Failure]:

@@ -125,7 +125,7 @@ def cut_end(row: TrainingRow, max_length: int) -> TrainingRow:
     if not any(row.trained[:max_length]):
         raise DataError(
             f"training row {row.problem_id}: its prompt alone has {row.trained.index(True)} tokens, so of the first "
-            f"{max_length} none would be trained; raise max_length, or drop over-long rows (over_long=drop)"
+            f"{max_length} none would be trained; raise max_length, or drop over-long rows (over_length=drop)"
         )
     thinking = None
     if row.thinking is not None:
@@ -146,7 +146,7 @@ def cut_middle(row: TrainingRow, max_length: int) -> TrainingRow:
     if end - start < excess + 2:
         raise DataError(
             f"training row {row.problem_id} has {len(row)} tokens, {excess} more than max_length {max_length}, but "
-            f"only {end - start} of them are thinking; raise max_length, or drop over-long rows (over_long=drop)"
+            f"only {end - start} of them are thinking; raise max_length, or drop over-long rows (over_length=drop)"
         )
     first = start + (end - start - excess) // 2
     last = first + excess
@@ -163,8 +163,8 @@ def _refusal(too_long: Sequence[TrainingRow], num_rows: int, max_length: int) ->
     return (
         f"{len(too_long)} of {num_rows} training rows are longer than max_length {max_length}; the longest is "
         f"{longest.problem_id} with {len(longest)} tokens. Nothing is cut silently: raise max_length to "
-        f"{len(longest)}, or choose over_long=drop (leaves them out) or over_long=truncate_middle (cuts the middle of "
-        f"the thinking)"
+        f"{len(longest)}, or choose over_length=drop (leaves them out) or over_length=truncate_middle (cuts the middle "
+        f"of the thinking)"
     )
 
 
