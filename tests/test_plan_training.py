@@ -39,7 +39,7 @@ def test_the_papers_training_has_315_steps_and_fits_16_gpus_but_not_8_of_40_gb(t
     assert "at most 32,768 tokens a pass and 1 pass a step" in text
     assert "of the 79.6 of H100 80GB: fits" in text
     code, text, _ = typed("plan", "s1-32b", "--device", "A100 40GB", "--gpus", "8")
-    assert code == 0, "a plan reports; only a training refuses"
+    assert code == 1, "a script stops here"
     assert "of the 39.4 of A100 40GB: DOES NOT FIT" in text
     assert "what would fit, the cheapest first:\n" in text
     assert "--set train.lora.rank=16 --set train.processes=16" in text

@@ -81,8 +81,8 @@ def plan(
     gpu_memory_gib: Annotated[float | None, typer.Option(min=0.1, help="its memory, if other than usual")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what would run and what is done already. Runs nothing."""
-    from thinkscale.commands.plan import PlanOptions, plan_text, settings_rows, settings_text
+    """Show what would run and what is done already. Runs nothing. Exits with 1 where a training does not fit."""
+    from thinkscale.commands.plan import PlanOptions, is_fitting, plan_text, settings_rows, settings_text
     from thinkscale.commands.plan import plan as command
 
     if settings:
@@ -92,6 +92,8 @@ def plan(
     options = PlanOptions(gpus=gpus, device=device, gpu_memory_gib=gpu_memory_gib)
     found = command(recipe, out, tuple(overrides or ()), options)
     print_json(found) if as_json else print_text(plan_text(found))
+    if not is_fitting(found):
+        raise typer.Exit(1)
 
 
 def status(

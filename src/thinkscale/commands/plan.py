@@ -53,7 +53,7 @@ def plan(
 
     Where the run has responses already (a pilot's), `generate` has a `projection` of what all will take, and
     `projection_text`; with GPUs named it has GPU hours too. `train` has `training` and `training_text`: steps, memory,
-    time, and what would make it fit. A training that does not fit is no error here: `run` and `train` refuse it.
+    time, and what would make it fit. Whether a training fits is told by `is_fitting`; `run` and `train` refuse one that cannot.
     """
     options = options or PlanOptions()
     loaded = load_recipe(recipe, overrides)
@@ -186,6 +186,14 @@ def _sweep(loaded: LoadedRecipe, settings: EvaluateSettings, folder: Path, state
         base=bool(loaded.recipe.train) and settings.baseline,
     )
     return {"work": sweep_line(found), "sweep": sweep_json(found), "sweep_text": "\n".join(sweep_text(found))}
+
+
+def is_fitting(found: dict[str, JSON]) -> bool:
+    """Whether no training of a plan needs more memory than its GPU has. True where that is not known."""
+    stages = found["stages"]
+    assert isinstance(stages, list)
+    trainings = [row.get("training") for row in stages if isinstance(row, dict)]
+    return all(item.get("fits") is not False for item in trainings if isinstance(item, dict))
 
 
 def plan_text(found: dict[str, JSON]) -> str:
