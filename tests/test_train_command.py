@@ -65,6 +65,13 @@ def test_a_table_becomes_a_model_and_a_log_with_a_line_a_step(command: Command, 
     assert steps(out)[-1]["loss"] < steps(out)[0]["loss"]
     assert {"model.safetensors", "tokenizer.json", "training.json"} <= {path.name for path in out.iterdir()}
     assert not any((tmp_path / "student.checkpoints").iterdir())
+    before = (out / "model.safetensors").read_bytes()
+    code, _, failed = command("sft", examples, "--out", out, *FAST)
+    assert code == 2
+    assert "holds a model that a training made" in failed
+    assert "--fresh trains anew" in failed
+    assert (out / "model.safetensors").read_bytes() == before
+    assert command("sft", examples, "--out", out, *FAST, "--fresh")[0] == 0
 
 
 def test_the_shown_rows_mark_what_is_trained(command: Command, examples: Path, tmp_path: Path) -> None:

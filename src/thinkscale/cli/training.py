@@ -51,6 +51,7 @@ def train(  # noqa: PLR0913 - the options of a command are its parameters
     print_launch: Annotated[
         bool, typer.Option("--print-launch", help="print the torchrun and accelerate lines for --nodes x --gpus")
     ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="train anew where --out is a finished training's")] = False,
     show: Annotated[int | None, typer.Option(min=1, metavar="N", help="print N rows, trained tokens green")] = None,
     overrides: Overrides = None,
     quiet: Quiet = False,
@@ -88,6 +89,7 @@ def train(  # noqa: PLR0913 - the options of a command are its parameters
         thinking_format=thinking_format,
         settings={name: value for name, value in given.items() if value is not None},
         overrides=tuple(overrides or ()),
+        fresh=fresh,
         quiet=quiet,
     )
     if out is None and show is None:

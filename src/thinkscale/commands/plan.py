@@ -53,7 +53,8 @@ def plan(
 
     Where the run has responses already (a pilot's), `generate` has a `projection` of what all will take, and
     `projection_text`; with GPUs named it has GPU hours too. `train` has `training` and `training_text`: steps, memory,
-    time, and what would make it fit. Whether a training fits is told by `is_fitting`; `run` and `train` refuse one that cannot.
+    time, and what would make it fit. Whether a training fits is told by `is_fitting`; `run` and `train` refuse one that
+    cannot.
     """
     options = options or PlanOptions()
     loaded = load_recipe(recipe, overrides)

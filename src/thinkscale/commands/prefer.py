@@ -16,7 +16,15 @@ from rich.console import Console
 from thinkscale.commands.example_rows import recipe_of_run
 from thinkscale.commands.file_run import settings_of
 from thinkscale.commands.pair_rows import read_pairs
-from thinkscale.commands.train import TrainOptions, Watching, log_of, option_of, processes_said, run_training
+from thinkscale.commands.train import (
+    TrainOptions,
+    Watching,
+    check_not_made,
+    log_of,
+    option_of,
+    processes_said,
+    run_training,
+)
 from thinkscale.config import PreferSettings, Recipe, Settings, StudentSettings
 from thinkscale.engines.catalogue import model_path, open_tokenizer
 from thinkscale.errors import ConfigError, DataError
@@ -48,6 +56,7 @@ def prefer(method: str, source: Path, out: Path, options: TrainOptions) -> str:
     Raises ConfigError, DataError (no pairs, or such as cannot be trained on where that is refused), ModelError,
     StageError.
     """
+    check_not_made(out, options)
     wanted = asked(method, source, options)
     section = wanted.prefer
     pairs, unusable = usable_pairs(list(read_pairs(source)), Unusable(section.unusable))

@@ -29,6 +29,7 @@ from thinkscale.training.batches import BatchPlan
 from thinkscale.training.held_out import REASON
 from thinkscale.training.launch import trained_on
 from thinkscale.training.live import watched
+from thinkscale.training.output import MARKER
 from thinkscale.training.settings import TrainingSettings
 from thinkscale.training.sft import SftResult, train_sft
 from thinkscale.training.starting import Checkpoints, check_model, is_first_process, is_rank
@@ -57,6 +58,8 @@ class TrainOptions:
     settings: Mapping[str, JSON] = field(default_factory=dict)
     """Fields of the section `train`, or `prefer`."""
     overrides: tuple[str, ...] = ()
+    fresh: bool = False
+    """Train anew where a training has made the model folder already."""
     quiet: bool = False
 
 
@@ -65,6 +68,7 @@ def train(source: Path, out: Path, options: TrainOptions) -> str:
 
     Raises ConfigError, DataError (no examples, or rows too long where that is refused), ModelError, StageError.
     """
+    check_not_made(out, options)
     recipe, section, bound = _prepared(source, options)
     rows = list(training_rows(read_examples(source), bound))
     if not rows:
@@ -73,6 +77,15 @@ def train(source: Path, out: Path, options: TrainOptions) -> str:
     watching = Watching(name="train", unit="rows", section=section, model=recipe.the_student.model, quiet=options.quiet)
     result = run_training(train_sft, rows, settings, out, watching)
     return _said(result, log_of(out)) if result else ""
+
+
+def check_not_made(out: Path, options: TrainOptions) -> None:
+    """Raises ConfigError where a finished training would be replaced unasked: it may have taken hours."""
+    if (out / MARKER).is_file() and not options.fresh:
+        raise ConfigError(
+            f"{out} holds a model that a training made (`thinkscale report {out}` shows it); --fresh trains anew and "
+            f"replaces it, another --out keeps both"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
