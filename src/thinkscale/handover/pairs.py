@@ -13,9 +13,9 @@ from thinkscale.handover.rows import SHAREGPT_ROLES, text_of
 from thinkscale.handover.tools import (
     DATA_NAME,
     Training,
+    axolotl_training,
     llama_factory_template,
     of_transformers,
-    shared,
 )
 from thinkscale.keys import JSON
 from thinkscale.records import Message, Pair
@@ -155,17 +155,7 @@ def axolotl(asked: Preferring) -> Mapping[str, JSON]:
                     "message_property_mappings": {"role": "role", "content": "content"},
                 }
             ],
-            "dataset_prepared_path": "prepared",
-            "sequence_len": training.max_length,
-            "excess_length_strategy": "raise",
-            "micro_batch_size": training.micro_batch_size,
-            "gradient_accumulation_steps": training.accumulation_steps,
-            "num_epochs": training.epochs,
-            "optimizer": "adamw_torch_fused",
-            **shared(training),
-            "lr_scheduler": "cosine",
-            "warmup_ratio": training.warmup_ratio,
-            "gradient_checkpointing": True,
+            **axolotl_training(training),
         }
     }
 

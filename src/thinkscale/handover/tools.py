@@ -114,20 +114,27 @@ def axolotl(training: Training) -> Mapping[str, JSON]:
                     "train_on_eos": "turn",
                 }
             ],
-            "dataset_prepared_path": "prepared",
             "val_set_size": 0.0,
-            "sequence_len": training.max_length,
-            "excess_length_strategy": "raise",
             "sample_packing": False,
-            "micro_batch_size": training.micro_batch_size,
-            "gradient_accumulation_steps": training.accumulation_steps,
-            "num_epochs": training.epochs,
-            "optimizer": "adamw_torch_fused",
-            **shared(training),
-            "lr_scheduler": "cosine",
-            "warmup_ratio": training.warmup_ratio,
-            "gradient_checkpointing": True,
+            **axolotl_training(training),
         }
+    }
+
+
+def axolotl_training(training: Training) -> Mapping[str, JSON]:
+    """What Axolotl's configurations of supervised and preference training share. Longer rows end it: none is cut."""
+    return {
+        "dataset_prepared_path": "prepared",
+        "sequence_len": training.max_length,
+        "excess_length_strategy": "raise",
+        "micro_batch_size": training.micro_batch_size,
+        "gradient_accumulation_steps": training.accumulation_steps,
+        "num_epochs": training.epochs,
+        "optimizer": "adamw_torch_fused",
+        **shared(training),
+        "lr_scheduler": "cosine",
+        "warmup_ratio": training.warmup_ratio,
+        "gradient_checkpointing": True,
     }
 
 
