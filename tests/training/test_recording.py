@@ -143,11 +143,11 @@ def test_utilization_follows_from_model_device_and_rows(monkeypatch: pytest.Monk
     )
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA H100 80GB HBM3")
     on_gpu = SimpleNamespace(device=torch.device("cuda"), world_size=2, bf16=True)
-    speed = recording._speed(model, on_gpu, [10, 30], False)  # type: ignore[arg-type]
+    speed = recording._speed(model, on_gpu, [10, 30])  # type: ignore[arg-type]
     assert speed is not None
     # In 2 layers 4 x 16 x 16 of attention with 3 x 16 biases, and 3 x 16 x 24 of the MLP; a head of 32 x 16; 5 norms.
     # Lengths weighted by tokens: (100 + 900) / 40 = 25.
     parameters = 2 * (4 * 256 + 48 + 3 * 384) + 512 + 5 * 16
     assert speed.flops_per_token == pytest.approx(6 * parameters + 6 * 2 * 16 * 25)
     assert speed.peak_flops_per_second == pytest.approx(2 * 989e12, rel=0.01)
-    assert recording._speed(model, arguments(), [10], False) is None
+    assert recording._speed(model, arguments(), [10]) is None

@@ -57,8 +57,6 @@ class Attempt:
     data: Mapping[str, JSON] = field(default_factory=dict)
     """What `training.json` says of the rows."""
     num_held_out: int = 0
-    has_reference: bool = False
-    """A frozen model runs forward beside the trained one."""
     checkpoint_folder: Path | None = None
     save_steps: int | None = None
 
@@ -142,7 +140,6 @@ def _prepare(trainer: Any, attempt: Attempt, folder: Path, listeners: Listeners)
             listeners.log,
             num_held_out=attempt.num_held_out,
             lengths=attempt.lengths,
-            has_reference=attempt.has_reference,
         )
     )
     if attempt.num_held_out:

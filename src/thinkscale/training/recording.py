@@ -30,7 +30,7 @@ class Recorder(transformers.TrainerCallback):
 
     Every process of a training has one, and only the first speaks. `log` is told of a step before `on_step` is, so
     who shows progress finds its readings there. What a token costs follows from `lengths`, the tokens of each row that
-    is trained, and from whether a frozen reference model runs beside (`has_reference`).
+    is trained.
     """
 
     def __init__(
@@ -41,14 +41,12 @@ class Recorder(transformers.TrainerCallback):
         *,
         num_held_out: int = 0,
         lengths: Sequence[int] = (),
-        has_reference: bool = False,
     ) -> None:
         self.on_step = on_step
         self.on_held_out = on_held_out
         self.log = log
         self.num_held_out = num_held_out
         self.lengths = lengths
-        self.has_reference = has_reference
         self._has_started = False
 
     def on_train_begin(
@@ -60,7 +58,7 @@ class Recorder(transformers.TrainerCallback):
     ) -> None:
         if self.log and state.is_world_process_zero:
             done = records_of(state.log_history, num_held_out=self.num_held_out)
-            self.log.begin(done, _speed(arguments["model"], args, self.lengths, self.has_reference))
+            self.log.begin(done, _speed(arguments["model"], args, self.lengths))
 
     def on_step_begin(
         self,
@@ -185,7 +183,6 @@ def _speed(
     model: Any,  # noqa: ANN401 - transformers' models have no common typed base
     args: transformers.TrainingArguments,
     lengths: Sequence[int],
-    has_reference: bool,
 ) -> Speed | None:
     """What a token costs and the devices could do; None where the device's peak or the model's size is not known."""
     if args.device.type != "cuda" or not lengths:
@@ -202,7 +199,6 @@ def _speed(
         shape,
         token_weighted_length(lengths),
         is_adapter=hasattr(model, "peft_config"),
-        has_reference=has_reference,
     )
     return Speed(flops_per_token=flops, peak_flops_per_second=peak * args.world_size)
 
